@@ -1,0 +1,103 @@
+//! Running a frozen network on any backend.
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::{BinaryBackend, Error, Frozen, HostCode, Matrix, Norm, Planes, Result};
+
+/// A network that classifies byte images, whatever runs it.
+pub trait Classifier: Send + Sync {
+    /// Class numbers of whole images, given as their bytes one after the other (rows of pixels, from
+    /// the top, channels innermost).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless the bytes are whole images; what the device says.
+    fn classify(&self, bytes: &[u8]) -> Result<Vec<u32>>;
+}
+
+/// A frozen network whose weights are on a backend.
+pub struct Session<'a, B: BinaryBackend> {
+    backend: &'a B,
+    network: &'a Frozen,
+    hidden: Vec<OnDevice<B>>,
+    output: B::Code,
+}
+
+struct OnDevice<B: BinaryBackend> {
+    weights: B::Code,
+    cuts: B::Real,
+}
+
+impl<'a, B: BinaryBackend> Session<'a, B> {
+    /// Puts a network on a backend.
+    ///
+    /// # Errors
+    /// What the network's own check or the device says.
+    pub fn new(backend: &'a B, network: &'a Frozen) -> Result<Self> {
+        network.check()?;
+        let put = |code: &Planes| backend.put_code(&HostCode::Planes(code.clone()));
+        let hidden = network.hidden.iter().map(|block| {
+            Ok(OnDevice { weights: put(&block.weights)?, cuts: backend.put(block.cuts.view())? })
+        });
+        let hidden = hidden.collect::<Result<_>>()?;
+        Ok(Self { backend, network, hidden, output: put(&network.output.weights)? })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Frozen {
+        self.network
+    }
+
+    /// Scores of images, one per row of `images` with its bytes in the order of [`Classifier`];
+    /// rows are images, columns are classes.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the rows are not images of the network's size; what the device says.
+    pub fn scores(&self, images: ArrayView2<'_, u8>) -> Result<Matrix> {
+        let mut code = self.backend.put_code(&HostCode::Bytes(self.arrange(images)?))?;
+        for (block, device) in self.network.hidden.iter().zip(&self.hidden) {
+            let (gather, levels) = (&block.gather, &block.levels);
+            code =
+                self.backend.product_cut(&code, &device.weights, gather, &device.cuts, levels)?;
+            if let Some(pool) = &block.pool {
+                code = self.backend.pool(&code, pool.grid, pool.window)?;
+            }
+        }
+        let output = &self.network.output;
+        let product = self.backend.product(&code, &self.output, &output.gather)?;
+        let mut scores = self.backend.get(&product)?;
+        for ((_, class), score) in scores.indexed_iter_mut() {
+            *score =
+                Norm::apply(*score, output.mean[class], output.gain[class], output.beta[class]);
+        }
+        Ok(scores)
+    }
+
+    /// Rows of images become rows of pixels where the first layer reads pixels.
+    fn arrange(&self, images: ArrayView2<'_, u8>) -> Result<Array2<u8>> {
+        let input = &self.network.input;
+        if images.ncols() != input.bytes() {
+            let got = format!("{} bytes per image", images.ncols());
+            return Err(Error::shape("input", input, got));
+        }
+        Ok(input.arrange(images, self.network.first_gather()))
+    }
+}
+
+impl<B: BinaryBackend> Classifier for Session<'_, B> {
+    fn classify(&self, bytes: &[u8]) -> Result<Vec<u32>> {
+        let width = self.network.input.bytes();
+        if !bytes.len().is_multiple_of(width) {
+            let got = format!("{} bytes", bytes.len());
+            return Err(Error::shape("classify", format!("whole images of {width} bytes"), got));
+        }
+        let images = ArrayView2::from_shape((bytes.len() / width, width), bytes);
+        let scores = self.scores(images.expect("whole images"))?;
+        Ok(scores.rows().into_iter().map(|row| largest(row.iter().copied())).collect())
+    }
+}
+
+/// Position of the first largest score.
+fn largest(scores: impl Iterator<Item = f32>) -> u32 {
+    let best = scores.enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    best.map_or(0, |(class, _)| class as u32)
+}

@@ -1,0 +1,166 @@
+//! Frozen networks to bytes and back; the format is described in `docs/model-format.md`.
+
+use ndarray::Array2;
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::{self, Opened, Tensor};
+use crate::{
+    BitMatrix, Error, Frozen, Gather, Hidden, Input, Levels, Matrix, Output, Planes, Pool, Result,
+};
+
+const KIND: &str = "frozen";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    input: Input,
+    hidden: Vec<HiddenHeader>,
+    output: OutputHeader,
+    classes: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HiddenHeader {
+    weights: PlanesHeader,
+    gather: Gather,
+    levels: Levels,
+    pool: Option<Pool>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutputHeader {
+    weights: PlanesHeader,
+    gather: Gather,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanesHeader {
+    columns: usize,
+    scale: f32,
+    plane_weights: Vec<i32>,
+    masked: bool,
+}
+
+impl Frozen {
+    /// The network as the bytes of a model file; equal networks give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the network is not sound.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.check()?;
+        let mut tensors = Vec::new();
+        let mut hidden = Vec::new();
+        for (index, block) in self.hidden.iter().enumerate() {
+            let place = format!("hidden.{index}");
+            let weights = write_planes(&mut tensors, &place, &block.weights)?;
+            tensors.push(integers(format!("{place}.cuts"), &block.cuts));
+            let (gather, levels, pool) = (block.gather, block.levels.clone(), block.pool);
+            hidden.push(HiddenHeader { weights, gather, levels, pool });
+        }
+        let weights = write_planes(&mut tensors, "output", &self.output.weights)?;
+        let Output { mean, gain, beta, gather, .. } = &self.output;
+        for (name, numbers) in [("mean", mean), ("gain", gain), ("beta", beta)] {
+            tensors.push(reals(format!("output.{name}"), numbers));
+        }
+        let output = OutputHeader { weights, gather: *gather };
+        let header = Header { input: self.input, hidden, output, classes: self.classes.clone() };
+        envelope::write(KIND, &header, &tensors)
+    }
+
+    /// The network in the bytes of a model file.
+    ///
+    /// # Errors
+    /// [`Error::Format`] naming the tensor or field that is missing, damaged, foreign or newer, for
+    /// a checkpoint, and for a network whose layers do not fit together.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let file = envelope::read::<Header>(KIND, bytes)?;
+        let hidden = file.header.hidden.iter().enumerate();
+        let hidden = hidden.map(|(index, header)| {
+            let place = format!("hidden.{index}");
+            Ok(Hidden {
+                weights: read_planes(&file, &place, &header.weights)?,
+                gather: header.gather,
+                cuts: read_integers(&file, &format!("{place}.cuts"))?,
+                levels: header.levels.clone(),
+                pool: header.pool,
+            })
+        });
+        let network = Self {
+            input: file.header.input,
+            hidden: hidden.collect::<Result<_>>()?,
+            output: Output {
+                weights: read_planes(&file, "output", &file.header.output.weights)?,
+                gather: file.header.output.gather,
+                mean: read_reals(&file, "output.mean")?,
+                gain: read_reals(&file, "output.gain")?,
+                beta: read_reals(&file, "output.beta")?,
+            },
+            classes: file.header.classes.clone(),
+        };
+        network.check()?;
+        Ok(network)
+    }
+}
+
+fn write_planes(tensors: &mut Vec<Tensor>, place: &str, planes: &Planes) -> Result<PlanesHeader> {
+    for (index, (_, plane)) in planes.planes.iter().enumerate() {
+        tensors.push(bits(format!("{place}.weights.{index}"), plane));
+    }
+    tensors.extend(planes.mask.as_ref().map(|mask| bits(format!("{place}.mask"), mask)));
+    Ok(PlanesHeader {
+        columns: planes.dim()?.1,
+        scale: planes.scale,
+        plane_weights: planes.planes.iter().map(|(weight, _)| *weight).collect(),
+        masked: planes.mask.is_some(),
+    })
+}
+
+fn read_planes(file: &Opened<'_, Header>, place: &str, header: &PlanesHeader) -> Result<Planes> {
+    if !(header.scale > 0.0 && header.scale.is_finite()) {
+        return Err(Error::format(place, format!("scale {} is not positive", header.scale)));
+    }
+    let plane = |(index, &weight): (usize, &i32)| {
+        Ok((weight, read_bits(file, &format!("{place}.weights.{index}"), header.columns)?))
+    };
+    let planes = header.plane_weights.iter().enumerate().map(plane).collect::<Result<_>>()?;
+    let mask = header.masked.then(|| read_bits(file, &format!("{place}.mask"), header.columns));
+    let planes = Planes { scale: header.scale, planes, mask: mask.transpose()? };
+    planes.dim()?;
+    Ok(planes)
+}
+
+fn bits(name: String, bits: &BitMatrix) -> Tensor {
+    let bytes = bits.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+    Tensor { name, dtype: Dtype::U64, shape: vec![bits.rows(), bits.words_per_row()], bytes }
+}
+
+fn integers(name: String, matrix: &Matrix) -> Tensor {
+    let bytes = matrix.iter().flat_map(|&x| (x as i32).to_le_bytes()).collect();
+    Tensor { name, dtype: Dtype::I32, shape: vec![matrix.nrows(), matrix.ncols()], bytes }
+}
+
+fn reals(name: String, numbers: &[f32]) -> Tensor {
+    let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    Tensor { name, dtype: Dtype::F32, shape: vec![numbers.len()], bytes }
+}
+
+fn read_bits(file: &Opened<'_, Header>, name: &str, columns: usize) -> Result<BitMatrix> {
+    let ([rows, _], words) = file.tensor::<2, 8>(name, Dtype::U64)?;
+    let words = words.map(u64::from_le_bytes).collect();
+    BitMatrix::from_words(rows, columns, words).map_err(|error| Error::format(name, error))
+}
+
+fn read_integers(file: &Opened<'_, Header>, name: &str) -> Result<Matrix> {
+    let ([rows, columns], elements) = file.tensor::<2, 4>(name, Dtype::I32)?;
+    let elements = elements.map(|bytes| i32::from_le_bytes(bytes) as f32).collect();
+    Array2::from_shape_vec((rows, columns), elements).map_err(|error| Error::format(name, error))
+}
+
+fn read_reals(file: &Opened<'_, Header>, name: &str) -> Result<Vec<f32>> {
+    let (_, elements) = file.tensor::<1, 4>(name, Dtype::F32)?;
+    Ok(elements.map(f32::from_le_bytes).collect())
+}
