@@ -1,0 +1,184 @@
+//! Kernels for AVX-512 with VPOPCNTDQ.
+
+use std::arch::x86_64::*;
+
+use super::{Counts, Kernel, Lanes, Set};
+
+pub(super) const KERNEL: Kernel =
+    Kernel { name: "avx512", missing, tile_rows: ROWS, counts, crossings, lanes: Set::Avx512 };
+
+/// Rows of a tile.
+const ROWS: usize = 4;
+
+/// Panels of a tile: with its sixteen accumulators, four lines of panels, a row and a mask it just
+/// fits the 32 registers.
+const PANELS: usize = 4;
+
+fn missing() -> Option<String> {
+    let sets = [
+        ("AVX512F", is_x86_feature_detected!("avx512f")),
+        ("AVX512BW", is_x86_feature_detected!("avx512bw")),
+        ("AVX512DQ", is_x86_feature_detected!("avx512dq")),
+        ("AVX512VL", is_x86_feature_detected!("avx512vl")),
+        ("AVX512_VPOPCNTDQ", is_x86_feature_detected!("avx512vpopcntdq")),
+    ];
+    let lacks: Vec<_> = sets.iter().filter(|(_, here)| !here).map(|(name, _)| *name).collect();
+    (!lacks.is_empty()).then(|| lacks.join(", "))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+pub(super) fn run<L: Lanes>(work: L) -> L::Output {
+    work.run()
+}
+
+/// Outputs lie in lanes, so that no sum runs across a register:
+///
+/// ```text
+///                 panel 0        panel 1        ..   lines of 8 columns, one word of each
+/// row 0  word     acc[0][0]      acc[0][1]           acc += popcount(broadcast(word) xor line)
+/// row 1  word     acc[1][0]      acc[1][1]
+/// ```
+/// A group of panels stays in L1 while all rows pass by; a tile runs over the whole depth, and over
+/// the digits of its rows from the highest, doubling what it has.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn counts(task: &Counts<'_>, sums: &mut [i32]) {
+    match task.mask {
+        Some(_) => tiles::<true>(task, sums),
+        None => tiles::<false>(task, sums),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
+    let panels = task.panel_count();
+    let (whole_rows, whole_panels) = (task.rows / ROWS * ROWS, panels / PANELS * PANELS);
+    for panel in (0..whole_panels).step_by(PANELS) {
+        for row in (0..whole_rows).step_by(ROWS) {
+            tile::<ROWS, PANELS, MASKED>(task, row, panel, sums);
+        }
+        for row in whole_rows..task.rows {
+            tile::<1, PANELS, MASKED>(task, row, panel, sums);
+        }
+    }
+    for panel in whole_panels..panels {
+        for row in (0..whole_rows).step_by(ROWS) {
+            tile::<ROWS, 1, MASKED>(task, row, panel, sums);
+        }
+        for row in whole_rows..task.rows {
+            tile::<1, 1, MASKED>(task, row, panel, sums);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn tile<const R: usize, const P: usize, const MASKED: bool>(
+    task: &Counts<'_>,
+    row: usize,
+    panel: usize,
+    sums: &mut [i32],
+) {
+    let mut total = [[_mm512_setzero_si512(); P]; R];
+    let mut lines: [&[[u64; 8]]; P] = [&[]; P];
+    let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
+    for (at, lines) in lines.iter_mut().enumerate() {
+        *lines = task.panel(panel + at);
+    }
+    for digit in (0..task.digits).rev() {
+        for at in 0..R {
+            rows[at] = task.row(row + at, digit);
+            if MASKED {
+                masks[at] = task.mask_row(row + at);
+            }
+            for total in &mut total[at] {
+                *total = _mm512_slli_epi64::<1>(*total);
+            }
+        }
+        for word in 0..task.words {
+            let mut line = [_mm512_setzero_si512(); P];
+            for at in 0..P {
+                line[at] = load(&lines[at][word]);
+            }
+            for at in 0..R {
+                let signs = _mm512_set1_epi64(rows[at][word] as i64);
+                let mask = if MASKED { _mm512_set1_epi64(masks[at][word] as i64) } else { signs };
+                for (total, &line) in total[at].iter_mut().zip(&line) {
+                    let differ = if MASKED {
+                        _mm512_ternarylogic_epi64::<XOR_AND>(signs, line, mask)
+                    } else {
+                        _mm512_xor_si512(signs, line)
+                    };
+                    *total = _mm512_add_epi64(*total, _mm512_popcnt_epi64(differ));
+                }
+            }
+        }
+    }
+    let weight = _mm256_set1_epi32(task.weight);
+    let stride = task.panel_count() * 8;
+    for (at, total) in total.iter().enumerate() {
+        let sums = &mut sums[(row + at) * stride + panel * 8..][..P * 8];
+        for (sums, &total) in sums.as_chunks_mut().0.iter_mut().zip(total) {
+            add(sums, _mm256_mullo_epi32(_mm512_cvtepi64_epi32(total), weight));
+        }
+    }
+}
+
+/// Truth table of `(a xor b) & c`: entries 0b011 and 0b101.
+const XOR_AND: i32 = 1 << 0b011 | 1 << 0b101;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn crossings(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
+    match cuts {
+        [cut] => {
+            let cut = _mm512_set1_ps(*cut);
+            pack(x, bits, |x, _| _mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, cut));
+        }
+        _ => pack(x, bits, |x, at| {
+            let cuts: &[f32; 16] = cuts[at..].first_chunk().expect("one cut per number");
+            _mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, load_reals(cuts))
+        }),
+    }
+    let whole = x.len() / 16 * 16;
+    for at in whole..x.len() {
+        let cut = if let [cut] = cuts { *cut } else { cuts[at] };
+        bits[at / 64] |= u64::from(x[at] >= cut) << (at % 64);
+    }
+}
+
+/// Fills words with what `compare` says of sixteen numbers and the place of the first.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn pack(x: &[f32], bits: &mut [u64], compare: impl Fn(__m512, usize) -> u16) {
+    for (word, bits) in bits.iter_mut().enumerate() {
+        *bits = 0;
+        for part in 0..4 {
+            let at = word * 64 + part * 16;
+            let Some(x) = x.get(at..).and_then(|x| x.first_chunk()) else { break };
+            *bits |= u64::from(compare(load_reals(x), at)) << (16 * part);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(line: &[u64; 8]) -> __m512i {
+    // SAFETY: the line is 64 bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_reals(x: &[f32; 16]) -> __m512 {
+    // SAFETY: the numbers are 64 bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_ps(x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn add(sums: &mut [i32; 8], counts: __m256i) {
+    let place = sums.as_mut_ptr().cast();
+    // SAFETY: the sums are 32 bytes; the load needs no alignment.
+    let before = unsafe { _mm256_loadu_si256(place) };
+    // SAFETY: as above, and they are borrowed alone.
+    unsafe { _mm256_storeu_si256(place, _mm256_add_epi32(before, counts)) }
+}

@@ -1,0 +1,149 @@
+//! The kernels: one file per instruction set, one row per file in a table, best first.
+//!
+//! A new instruction set is a file that fills a [`Kernel`], a row of [`KERNELS`], and an arm of
+//! [`Kernel::lanes`]. This is the only folder with unsafe code.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod float;
+mod portable;
+
+#[doc(hidden)]
+pub mod peak;
+
+pub(crate) use float::{Strided, StridedMut, multiply};
+
+/// All kernels, best first; the last one runs everywhere.
+pub(crate) static KERNELS: &[Kernel] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx512::KERNEL,
+    portable::KERNEL,
+];
+
+/// The kernels of one instruction set.
+pub(crate) struct Kernel {
+    name: &'static str,
+    /// The instruction sets that this processor lacks.
+    missing: fn() -> Option<String>,
+    /// Rows of the left operand that one tile holds in registers.
+    tile_rows: usize,
+    /// See [`Kernel::counts`].
+    counts: unsafe fn(&Counts<'_>, &mut [i32]),
+    /// See [`Kernel::crossings`].
+    crossings: unsafe fn(&[f32], &[f32], &mut [u64]),
+    lanes: Set,
+}
+
+/// Instruction sets that [`Kernel::lanes`] compiles loops for.
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    Portable,
+}
+
+/// What a kernel counts: differing signs of rows and of panels of eight columns.
+///
+/// For every row r and column c: `weight * sum_d 2^d popcount((a_rd xor w_c) & mask_r)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Counts<'a> {
+    /// Rows of packed signs, `stride` words apart; each begins with `digits` planes of `words`.
+    pub(crate) a: &'a [u64],
+    /// One row of `words` for every row of `a`: which columns count.
+    pub(crate) mask: Option<&'a [u64]>,
+    /// Panels of `words` times eight words.
+    pub(crate) panels: &'a [u64],
+    /// Number of rows.
+    pub(crate) rows: usize,
+    /// Words from one row of `a` to the next.
+    pub(crate) stride: usize,
+    /// Words of a plane; at least 1.
+    pub(crate) words: usize,
+    /// Planes of `a` that count 1, 2, 4, ..
+    pub(crate) digits: usize,
+    /// Multiplies the counts.
+    pub(crate) weight: i32,
+}
+
+/// A loop that is compiled once for every instruction set.
+///
+/// Implementations mark `run` as `#[inline(always)]`, so that it becomes part of a function that has
+/// the instructions. No instruction set changes the result: Rust contracts no multiply-adds.
+pub(crate) trait Lanes {
+    /// What the loop returns.
+    type Output;
+
+    /// Runs the loop.
+    fn run(self) -> Self::Output;
+}
+
+/// The first kernel of the table that this processor can run.
+pub(crate) fn best() -> &'static Kernel {
+    let usable = KERNELS.iter().find(|kernel| kernel.missing().is_none());
+    usable.expect("the portable kernel runs everywhere")
+}
+
+// Soundness: the unsafe calls below need a processor that has the kernel's instructions. They are
+// reached only through a `Cpu`, which is made of a kernel whose `missing` said so.
+impl Kernel {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What this processor lacks, if it cannot run the kernel.
+    pub(crate) fn missing(&self) -> Option<String> {
+        (self.missing)()
+    }
+
+    /// Rows of a product that are best computed together.
+    pub(crate) fn tile_rows(&self) -> usize {
+        self.tile_rows
+    }
+
+    /// Adds the counts to `sums`: a row for every row of `a`, eight columns for every panel.
+    pub(crate) fn counts(&self, counts: &Counts<'_>, sums: &mut [i32]) {
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { (self.counts)(counts, sums) }
+    }
+
+    /// Packs `x >= cut` of every number, 64 to a word, padding zero; `cuts` is one cut for all, or
+    /// one for each.
+    pub(crate) fn crossings(&self, x: &[f32], cuts: &[f32], bits: &mut [u64]) {
+        debug_assert!(cuts.len() == 1 || cuts.len() == x.len());
+        debug_assert_eq!(bits.len(), x.len().div_ceil(64));
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { (self.crossings)(x, cuts, bits) }
+    }
+
+    /// Runs a loop compiled for the kernel's instruction set.
+    pub(crate) fn lanes<L: Lanes>(&self, work: L) -> L::Output {
+        match self.lanes {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the processor has the instructions (see above).
+            Set::Avx512 => unsafe { avx512::run(work) },
+            Set::Portable => work.run(),
+        }
+    }
+}
+
+impl Counts<'_> {
+    /// The words of digit `digit` of a row.
+    fn row(&self, row: usize, digit: usize) -> &[u64] {
+        &self.a[row * self.stride + digit * self.words..][..self.words]
+    }
+
+    /// The mask of a row.
+    fn mask_row(&self, row: usize) -> &[u64] {
+        let mask = self.mask.expect("a masked kernel runs with a mask");
+        &mask[row * self.words..][..self.words]
+    }
+
+    /// The lines of a panel: eight columns of one word each.
+    fn panel(&self, panel: usize) -> &[[u64; 8]] {
+        self.panels[panel * self.words * 8..].as_chunks().0.split_at(self.words).0
+    }
+
+    /// Number of panels.
+    fn panel_count(&self) -> usize {
+        self.panels.len() / (self.words * 8)
+    }
+}

@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod backend;
+mod float;
+mod train;
+
+mod code;
+mod cpu;
+mod real;
+
+mod elementwise;
+mod gradient;
+mod norm;
+mod operand;
+mod patches;
+mod pooling;
+mod product;
+mod update;
+
+mod memory;
+mod workers;
+
+#[allow(unsafe_code)]
+mod kernels;
+
+pub use code::Code;
+pub use cpu::{Cpu, KernelInfo};
+#[doc(hidden)]
+pub use kernels::peak;
+pub use real::Real;
