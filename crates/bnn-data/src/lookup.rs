@@ -1,0 +1,139 @@
+//! Where the files of data sets are looked for.
+
+use std::io::{Error as IoError, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The folders that may hold data sets.
+///
+/// The files of a set lie in one of these folders, or in its subfolder with the name of the set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lookup {
+    /// The folder that the user named; if there is one, no other is looked into.
+    pub data_dir: Option<PathBuf>,
+    /// What the environment variable `BNN_DATA` names: the next place.
+    pub env: Option<PathBuf>,
+    /// The user's cache folder: the last place.
+    pub cache: Option<PathBuf>,
+}
+
+/// Where the files of a data set were found.
+pub(crate) struct Found {
+    pub(crate) folder: PathBuf,
+    /// The files, in the order asked for.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl Lookup {
+    /// The folder named by the user, if any, and those of the process environment: `$BNN_DATA`, and
+    /// `$XDG_CACHE_HOME/bnn` or `~/.cache/bnn`.
+    pub fn new(data_dir: Option<PathBuf>) -> Self {
+        let var = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let home = || std::env::home_dir().map(|home| home.join(".cache"));
+        // The XDG specification has relative paths ignored.
+        let cache = var("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(home);
+        Self { data_dir, env: var("BNN_DATA"), cache: cache.map(|cache| cache.join("bnn")) }
+    }
+
+    /// The folders, in the order in which they are looked into.
+    pub fn folders(&self) -> Vec<&Path> {
+        let others = || self.env.iter().chain(&self.cache).map(PathBuf::as_path).collect();
+        self.data_dir.as_deref().map_or_else(others, |folder| vec![folder])
+    }
+
+    /// Finds the files of the data set `name`, each as it is called or with `.gz` behind.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if no folder holds any of them; [`Error::File`] for the first file that
+    /// a folder with others of them lacks.
+    pub(crate) fn files(
+        &self,
+        name: &'static str,
+        files: &[&str],
+        remedy: &'static str,
+    ) -> Result<Found> {
+        let folders = self.folders();
+        for folder in folders.iter().flat_map(|folder| [folder.to_path_buf(), folder.join(name)]) {
+            let found: Vec<_> = files.iter().map(|file| find(&folder, file)).collect();
+            if found.iter().any(Option::is_some) {
+                return complete(folder, files, found);
+            }
+        }
+        let looked = folders.into_iter().map(Path::to_path_buf).collect();
+        Err(Error::Missing { name, looked, remedy })
+    }
+}
+
+fn find(folder: &Path, file: &str) -> Option<PathBuf> {
+    let paths = [folder.join(file), folder.join(format!("{file}.gz"))];
+    paths.into_iter().find(|path| path.is_file())
+}
+
+/// Half a data set is an accident that the user should hear of, not an absent data set.
+fn complete(folder: PathBuf, files: &[&str], found: Vec<Option<PathBuf>>) -> Result<Found> {
+    let lacks = found.iter().position(Option::is_none);
+    if let Some(lacks) = lacks {
+        let why = "neither this file nor the same with .gz is there, unlike others of its data set";
+        let source = IoError::new(ErrorKind::NotFound, why);
+        return Err(Error::File { path: folder.join(files[lacks]), source });
+    }
+    Ok(Found { folder, files: found.into_iter().flatten().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(folder: &Path) -> Lookup {
+        Lookup { env: Some(folder.join("env")), cache: Some(folder.join("cache")), data_dir: None }
+    }
+
+    fn write(folder: &Path, files: &[&str]) {
+        std::fs::create_dir_all(folder).unwrap();
+        files.iter().for_each(|file| std::fs::write(folder.join(file), "").unwrap());
+    }
+
+    #[test]
+    fn folders_are_looked_into_in_order() {
+        let temp = tempfile::tempdir().unwrap();
+        let lookup = lookup(temp.path());
+        for place in ["cache/set", "cache", "env/set", "env"] {
+            let folder = temp.path().join(place);
+            write(&folder, &["a", "b.gz"]);
+            let found = lookup.files("set", &["a", "b"], "buy it").unwrap();
+            assert_eq!(found.folder, folder);
+            assert_eq!(found.files, [folder.join("a"), folder.join("b.gz")]);
+        }
+    }
+
+    #[test]
+    fn a_named_folder_is_the_only_one() {
+        let temp = tempfile::tempdir().unwrap();
+        write(&temp.path().join("env"), &["a"]);
+        let named = Lookup { data_dir: Some("nowhere".into()), ..lookup(temp.path()) };
+        let Err(error) = named.files("set", &["a"], "buy it") else { panic!("found") };
+        assert_eq!(error.to_string(), "data set `set` is not in nowhere; buy it");
+        assert!(lookup(temp.path()).files("set", &["a"], "buy it").is_ok());
+    }
+
+    #[test]
+    fn all_folders_are_named_where_nothing_is_found() {
+        let lookup = Lookup { env: Some("e".into()), cache: Some("c".into()), data_dir: None };
+        let Err(error) = lookup.files("set", &["a"], "buy it") else { panic!("found") };
+        assert_eq!(error.to_string(), "data set `set` is not in e, c; buy it");
+        let Err(error) = Lookup::default().files("set", &["a"], "buy it") else { panic!("found") };
+        assert!(error.to_string().contains("not in any folder"), "{error}");
+    }
+
+    #[test]
+    fn half_a_set_is_an_error_of_its_own() {
+        let temp = tempfile::tempdir().unwrap();
+        write(&temp.path().join("env"), &["a"]);
+        write(&temp.path().join("cache"), &["a", "b"]);
+        let Err(error) = lookup(temp.path()).files("set", &["a", "b"], "buy it") else {
+            panic!("found")
+        };
+        assert!(matches!(&error, Error::File { path, .. } if path.ends_with("env/b")), "{error}");
+    }
+}
