@@ -1,0 +1,153 @@
+//! The whole state of a run as a file, to go on bit for bit.
+
+use std::path::Path;
+
+use bnn_core::envelope::{self, Opened, Tensor};
+use bnn_core::{Error as CoreError, Matrix, Param, Running, TrainBackend};
+use ndarray::Array2;
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+
+use crate::block::Block;
+use crate::file;
+use crate::net::Net;
+use crate::progress::Progress;
+use crate::{Error, Result};
+
+const KIND: &str = "checkpoint";
+
+/// What a checkpoint belongs to: resuming anything else is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The resolved spec.
+    pub spec: serde_json::Value,
+    /// Name of the data set.
+    pub data: String,
+    /// Seed of the run.
+    pub seed: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    identity: Identity,
+    progress: Progress,
+    blocks: usize,
+}
+
+/// Writes a checkpoint; the old file stays whole until the new one is on disk.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be written; what the backend says.
+pub fn write<B: TrainBackend>(
+    path: &Path,
+    backend: &B,
+    identity: &Identity,
+    progress: &Progress,
+    net: &Net<B>,
+) -> Result<()> {
+    let mut tensors = Vec::new();
+    for (index, block) in net.blocks.iter().enumerate() {
+        for (name, real) in NAMES.iter().zip(reals(block)) {
+            tensors.push(tensor(format!("{index}.{name}"), &backend.get(real)?));
+        }
+    }
+    let model = progress.model.clone();
+    tensors.push(Tensor {
+        name: "model".into(),
+        dtype: Dtype::U8,
+        shape: vec![model.len()],
+        bytes: model,
+    });
+    let header =
+        Header { identity: identity.clone(), progress: progress.clone(), blocks: net.blocks.len() };
+    file::write(path, &envelope::write(KIND, &header, &tensors)?)
+}
+
+/// Reads a checkpoint into a network built from the same spec.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read, [`Error::Checkpoint`] if it is damaged or belongs to
+/// another spec, data set or seed; what the backend says.
+pub fn read<B: TrainBackend>(
+    path: &Path,
+    backend: &B,
+    identity: &Identity,
+    net: &mut Net<B>,
+) -> Result<Progress> {
+    let bytes = file::read(path)?;
+    let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
+    let file: Opened<'_, Header> =
+        envelope::read(KIND, &bytes).map_err(|error| foreign(error.to_string()))?;
+    let Header { identity: found, progress, blocks } = &file.header;
+    if found != identity || *blocks != net.blocks.len() {
+        let what = difference(found, identity);
+        return Err(foreign(format!(
+            "belongs to another {what}; remove it, or name another folder"
+        )));
+    }
+    for (index, block) in net.blocks.iter_mut().enumerate() {
+        for (name, real) in NAMES.iter().zip(reals_mut(block)) {
+            let shape = backend.get(real)?.dim();
+            let matrix = matrix(&file, &format!("{index}.{name}"), shape);
+            *real = backend.put(matrix.map_err(|error| foreign(error.to_string()))?.view())?;
+        }
+        block.code = backend.encode(&block.weights.value, &block.form.weight_quant, None)?;
+    }
+    let mut progress = progress.clone();
+    let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(|e| foreign(e.to_string()))?;
+    progress.model = model.map(|[byte]| byte).collect();
+    Ok(progress)
+}
+
+/// Names of everything a layer holds, in the order of [`reals`].
+const NAMES: [&str; 11] = [
+    "weights.value",
+    "weights.m",
+    "weights.v",
+    "gamma.value",
+    "gamma.m",
+    "gamma.v",
+    "beta.value",
+    "beta.m",
+    "beta.v",
+    "running.mean",
+    "running.spread",
+];
+
+fn reals<B: TrainBackend>(block: &Block<B>) -> [&B::Real; 11] {
+    let Block { weights, gamma, beta, running, .. } = block;
+    let [w, g, b] = [weights, gamma, beta].map(|Param { value, m, v }| [value, m, v]);
+    let Running { mean, spread } = running;
+    [w[0], w[1], w[2], g[0], g[1], g[2], b[0], b[1], b[2], mean, spread]
+}
+
+fn reals_mut<B: TrainBackend>(block: &mut Block<B>) -> [&mut B::Real; 11] {
+    let Block { weights, gamma, beta, running, .. } = block;
+    let Running { mean, spread } = running;
+    let [[w0, w1, w2], [g0, g1, g2], [b0, b1, b2]] =
+        [weights, gamma, beta].map(|Param { value, m, v }| [value, m, v]);
+    [w0, w1, w2, g0, g1, g2, b0, b1, b2, mean, spread]
+}
+
+fn tensor(name: String, matrix: &Matrix) -> Tensor {
+    let bytes = matrix.iter().flat_map(|x| x.to_le_bytes()).collect();
+    Tensor { name, dtype: Dtype::F32, shape: vec![matrix.nrows(), matrix.ncols()], bytes }
+}
+
+fn matrix(file: &Opened<'_, Header>, name: &str, want: (usize, usize)) -> bnn_core::Result<Matrix> {
+    let ([rows, columns], elements) = file.tensor::<2, 4>(name, Dtype::F32)?;
+    if (rows, columns) != want {
+        return Err(CoreError::format(name, format!("{rows} x {columns} numbers, want {want:?}")));
+    }
+    let elements = elements.map(f32::from_le_bytes).collect();
+    Array2::from_shape_vec(want, elements).map_err(|error| CoreError::format(name, error))
+}
+
+/// The first thing in which two runs differ.
+fn difference(found: &Identity, wanted: &Identity) -> &'static str {
+    match () {
+        () if found.data != wanted.data => "data set",
+        () if found.seed != wanted.seed => "seed",
+        () => "spec",
+    }
+}

@@ -1,0 +1,72 @@
+//! What can go wrong between a spec and a trained network.
+
+use std::path::PathBuf;
+
+/// An error of training; every variant says where and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A backend refused or failed.
+    #[error(transparent)]
+    Backend(#[from] bnn_core::Error),
+    /// A data set is absent or damaged.
+    #[error(transparent)]
+    Data(#[from] bnn_data::Error),
+    /// A spec that cannot be trained.
+    #[error("{place}: {why}")]
+    Spec {
+        /// File, table or key at fault.
+        place: String,
+        /// What is wrong, and what would be allowed.
+        why: String,
+    },
+    /// The loss stopped being a number.
+    #[error(
+        "training diverged: the loss is {loss} in epoch {epoch}, steps {first} to {last}; \
+         lower the rate or look at the inputs"
+    )]
+    Diverged {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// First step of the stretch that was read back.
+        first: usize,
+        /// Last step of it.
+        last: usize,
+        /// The sum of its losses.
+        loss: f64,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A checkpoint that does not belong to this run.
+    #[error("{}: {why}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        why: String,
+    },
+    /// The run was asked to stop, and its checkpoint is written.
+    #[error("interrupted in epoch {epoch}, step {step}")]
+    Interrupted {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+    },
+}
+
+/// Result of training.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A fault of a spec at `place`.
+    pub fn spec(place: impl ToString, why: impl ToString) -> Self {
+        Self::Spec { place: place.to_string(), why: why.to_string() }
+    }
+}

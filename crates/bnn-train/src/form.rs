@@ -1,0 +1,99 @@
+//! From a spec to the constants of every layer on images of a given size.
+
+use bnn_core::{Gather, Grid, Input, Pool, Rule, Window, sum_bound};
+
+use crate::block::{ActivationForm, BlockForm};
+use crate::spec::{BlockSpec, QuantName, Spec};
+use crate::{Error, Result};
+
+/// How a layer lies on its input.
+struct Geometry {
+    gather: Gather,
+    pool: Option<Pool>,
+    /// Inputs that one output meets.
+    fan_in: usize,
+    /// Outputs that one input meets, away from the border.
+    fan_out: usize,
+    /// Grid of its output.
+    out: Grid,
+}
+
+/// The grid of dense layers.
+const PIXEL: Grid = Grid { height: 1, width: 1 };
+
+/// What the layers of a spec are on images of a given size.
+///
+/// # Errors
+/// [`Error::Spec`] naming the layer that does not fit its input, whose sums would leave exact f32
+/// integers, or whose outputs are not the classes.
+pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>> {
+    let (mut grid, mut channels, mut bound) = (input.grid, input.channels, 255);
+    if matches!(spec.net.blocks.first(), Some(BlockSpec::Dense { .. })) {
+        (grid, channels) = (PIXEL, input.bytes()); // flattened already: a row of bytes is an image
+    }
+    let [weights, activations] =
+        [spec.net.weights.quant()?.levels.bound(), spec.net.activations.quant()?.levels.bound()];
+    let mut forms = Vec::with_capacity(spec.net.blocks.len());
+    for (index, block) in spec.net.blocks.iter().enumerate() {
+        let place =
+            |why: &dyn ToString| Error::spec(format!("net.blocks, `{block}`"), why.to_string());
+        let geometry = geometry(*block, grid, channels).map_err(|error| place(&error))?;
+        let form = form(spec, index, &geometry)?;
+        if form.activation.is_none() && block.outputs() != classes {
+            return Err(place(&format!("the data set has {classes} classes")));
+        }
+        sum_bound(geometry.fan_in, bound, weights).map_err(|error| place(&error))?;
+        (grid, channels, bound) = (geometry.out, block.outputs(), activations);
+        forms.push(form);
+    }
+    Ok(forms)
+}
+
+fn geometry(block: BlockSpec, grid: Grid, channels: usize) -> bnn_core::Result<Geometry> {
+    match block {
+        BlockSpec::Dense { outputs } => {
+            // One pixel is a row already; more pixels are flattened by a window as large as the grid.
+            let whole = Gather::Patches { grid, window: grid.whole() };
+            let gather = if grid == PIXEL { Gather::Rows } else { whole };
+            let fan_in = grid.pixels() * channels;
+            Ok(Geometry { gather, pool: None, fan_in, fan_out: outputs, out: PIXEL })
+        }
+        BlockSpec::Conv { filters, kernel, stride, pad, pool } => {
+            let window = Window::square(kernel, stride, pad);
+            let sums = window.positions(grid)?;
+            let pooling = Window::square(pool, pool, 0);
+            let out = pooling.positions(sums)?;
+            Ok(Geometry {
+                gather: Gather::Patches { grid, window },
+                pool: (pool > 1).then_some(Pool { grid: sums, window: pooling }),
+                fan_in: window.taps() * channels,
+                fan_out: window.taps() * filters,
+                out,
+            })
+        }
+    }
+}
+
+fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
+    let net = &spec.net;
+    let last = index + 1 == net.blocks.len();
+    let optimizer = spec.train.optimizer.optimizer();
+    let scale = spec.train.step_scale.factor(geometry.fan_in, geometry.fan_out);
+    let norm = if last { net.output_norm.unwrap_or(net.norm) } else { net.norm };
+    let activation = ActivationForm {
+        quant: net.activations.quant()?,
+        stochastic: net.activations == QuantName::StochasticSign,
+        keep: 1.0 - net.dropout.hidden,
+        stream: 2 * index as u32 + 1,
+    };
+    Ok(BlockForm {
+        gather: geometry.gather,
+        pool: geometry.pool,
+        shape: (net.blocks[index].outputs(), geometry.fan_in),
+        norm: norm.norm(),
+        weight_quant: net.weights.quant()?,
+        weight_rule: Rule { optimizer, scale, clip: true },
+        norm_rule: Rule { optimizer, scale: 1.0, clip: false },
+        activation: (!last).then_some(activation),
+    })
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod schedule;
+pub mod spec;
+
+pub mod block;
+mod form;
+mod freeze;
+pub mod net;
+
+mod checkpoint;
+pub mod evaluate;
+mod file;
+mod progress;
+pub mod report;
+pub mod run;
+
+mod error;
+
+pub use error::{Error, Result};
+pub use report::{EpochReport, LayerReport, Outcome, Score};
+pub use run::{CHECKPOINT_FILE, MODEL_FILE, Observer, Options, run};
+pub use schedule::Schedule;
+pub use spec::Spec;

@@ -1,0 +1,197 @@
+//! A network: blocks in a row. The loop over them is forward, the reversed loop is backward.
+
+use bnn_core::reference;
+use bnn_core::{
+    BinaryBackend, Clock, Draw, Gather, HostCode, Input, Key, Matrix, Param, Result, Running,
+    Spread, TrainBackend,
+};
+use ndarray::{Array2, ArrayView2};
+
+use crate::Result as TrainResult;
+use crate::block::{ActivationForm, Block, BlockForm, Saved};
+use crate::form::forms;
+use crate::spec::Spec;
+
+/// Step number of the random numbers that start a network; no training step is as late.
+const START: u64 = u64::MAX;
+
+/// A network in training.
+pub struct Net<B: TrainBackend> {
+    /// The images it reads.
+    pub input: Input,
+    /// Its layers.
+    pub blocks: Vec<Block<B>>,
+    input_keep: f32,
+}
+
+/// A batch on the device.
+pub struct Batch<B: BinaryBackend> {
+    /// Bytes of the images.
+    pub images: B::Code,
+    /// Class numbers, a column.
+    pub labels: B::Real,
+    /// Number of images.
+    pub samples: usize,
+}
+
+/// What a step leaves on the device, to be read back later.
+pub struct StepTally<B: BinaryBackend> {
+    /// The row of loss sum and errors.
+    pub loss: B::Real,
+    /// The row of flips and clipped weights of every layer.
+    pub layers: Vec<B::Real>,
+}
+
+impl<B: TrainBackend> Net<B> {
+    /// A network with latent weights uniform in (-1, 1), gains 1 and offsets 0.
+    ///
+    /// # Errors
+    /// [`crate::Error::Spec`] if the layers do not fit the images or the classes; what the backend says.
+    pub fn new(
+        backend: &B,
+        spec: &Spec,
+        input: Input,
+        classes: usize,
+        seed: u64,
+    ) -> TrainResult<Self> {
+        let forms = forms(spec, input, classes)?;
+        let key = Key::new(seed, START);
+        let starts = forms.into_iter().zip(0..);
+        let blocks = starts.map(|(form, layer)| start(backend, form, key.stream(layer)));
+        Ok(Self {
+            input,
+            blocks: blocks.collect::<Result<_>>()?,
+            input_keep: 1.0 - spec.net.dropout.input,
+        })
+    }
+
+    /// Copies a batch of images (one per row) and their labels to the device.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn upload(
+        &self,
+        backend: &B,
+        images: ArrayView2<'_, u8>,
+        labels: &[u8],
+    ) -> Result<Batch<B>> {
+        let bytes = self.input.arrange(images, &self.blocks[0].form.gather);
+        let column = Array2::from_shape_fn((labels.len(), 1), |(row, _)| f32::from(labels[row]));
+        Ok(Batch {
+            images: backend.put_code(&HostCode::Bytes(bytes))?,
+            labels: backend.put(column.view())?,
+            samples: labels.len(),
+        })
+    }
+
+    /// One training step: forward, loss, backward and update.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn step(
+        &mut self,
+        backend: &B,
+        batch: Batch<B>,
+        loss: bnn_core::Loss,
+        clock: &Clock,
+    ) -> Result<StepTally<B>> {
+        let clock = backend.put(clock.to_row().view())?;
+        let saved = self.forward(backend, batch.images, &clock)?;
+        let scores = saved.last().expect("a network has a layer").normed();
+        let graded = backend.loss(scores, &batch.labels, loss)?;
+        let layers = self.backward(backend, graded.grad, &saved, &clock)?;
+        Ok(StepTally { loss: graded.tally, layers })
+    }
+
+    /// Scores of a batch by the running statistics, on packed kernels.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn evaluate(&self, backend: &B, images: B::Code) -> Result<Matrix> {
+        let mut code = images;
+        for block in &self.blocks {
+            let normed = block.evaluate(backend, &code)?;
+            match &block.form.activation {
+                Some(activation) => code = backend.encode(&normed, &activation.quant, None)?,
+                None => return backend.get(&normed),
+            }
+        }
+        unreachable!("the last block has no activation")
+    }
+
+    fn forward(&mut self, backend: &B, images: B::Code, clock: &B::Real) -> Result<Vec<Saved<B>>> {
+        let mut code = images;
+        if self.input_keep < 1.0 {
+            code = backend.dropout(&code, self.input_keep, Draw { clock, stream: 0 })?;
+        }
+        let mut saved = Vec::with_capacity(self.blocks.len());
+        for block in &mut self.blocks {
+            let kept = block.forward(backend, code)?;
+            let activate = |form: &ActivationForm| form.train(backend, kept.normed(), clock);
+            let next = block.form.activation.as_ref().map(activate).transpose()?;
+            saved.push(kept);
+            let Some(next) = next else { break };
+            code = next;
+        }
+        Ok(saved)
+    }
+
+    fn backward(
+        &mut self,
+        backend: &B,
+        grad: B::Real,
+        saved: &[Saved<B>],
+        clock: &B::Real,
+    ) -> Result<Vec<B::Real>> {
+        let mut dy = grad;
+        let mut tallies = Vec::with_capacity(self.blocks.len());
+        for (index, block) in self.blocks.iter_mut().enumerate().rev() {
+            if let Some(activation) = &block.form.activation {
+                let (x, code) = (saved[index].normed(), saved[index + 1].input());
+                dy = backend.pass_through(&dy, x, code, &activation.quant)?;
+            }
+            let back = block.backward(backend, &dy, &saved[index], clock, index > 0)?;
+            tallies.push(back.tally);
+            let Some(dx) = back.input else { break };
+            dy = dx;
+        }
+        tallies.reverse();
+        Ok(tallies)
+    }
+}
+
+/// A layer at its start.
+fn start<B: TrainBackend>(backend: &B, form: BlockForm, key: Key) -> Result<Block<B>> {
+    let (outputs, columns) = form.shape;
+    let uniform = |(row, col)| 2.0 * key.uniform((row * columns + col) as u32) - 1.0;
+    let latent = Array2::from_shape_fn(form.shape, uniform);
+    let code = reference::encode(&latent, &form.weight_quant, None)?;
+    let spatial = !matches!(form.gather, Gather::Rows);
+    let spread = match form.norm.running {
+        // The spatial shift-based norm of the published code starts its running statistic at 0.
+        Spread::InverseDeviation if form.norm.shift && spatial => 0.0,
+        _ => 1.0,
+    };
+    let row = |value| Matrix::from_elem((1, outputs), value);
+    Ok(Block {
+        weights: param(backend, latent)?,
+        code: backend.put_code(&HostCode::Planes(code))?,
+        gamma: param(backend, row(1.0))?,
+        beta: param(backend, row(0.0))?,
+        running: Running {
+            mean: backend.put(row(0.0).view())?,
+            spread: backend.put(row(spread).view())?,
+        },
+        form,
+    })
+}
+
+/// A parameter whose optimizer has not moved yet.
+fn param<B: TrainBackend>(backend: &B, value: Matrix) -> Result<Param<B>> {
+    let zeros = Matrix::zeros(value.dim());
+    Ok(Param {
+        value: backend.put(value.view())?,
+        m: backend.put(zeros.view())?,
+        v: backend.put(zeros.view())?,
+    })
+}

@@ -1,0 +1,257 @@
+//! A run: epochs of steps, evaluation, the best network frozen, checkpoints.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bnn_core::{Clock, Grid, Input, Key, Matrix, Session, TrainBackend};
+use bnn_data::{Batches, Dataset};
+
+use crate::checkpoint::{self, Identity};
+use crate::evaluate::{frozen_scores, score, scores};
+use crate::net::{Batch, Net, StepTally};
+use crate::progress::{Progress, Sums};
+use crate::report::{EpochReport, Outcome, best};
+use crate::spec::Spec;
+use crate::{Error, Result, file};
+
+/// Steps between readings of what the device tallied.
+const READ_EVERY: usize = 50;
+
+/// How a run is carried out; nothing here changes its result.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder for the model and the checkpoint; none writes nothing.
+    pub out: Option<PathBuf>,
+    /// Goes on from the folder's checkpoint, if it has one.
+    pub resume: bool,
+    /// Time between checkpoints.
+    pub checkpoint_every: Duration,
+}
+
+/// Watches a run.
+pub trait Observer {
+    /// After every step; `false` writes a checkpoint and ends the run.
+    fn step(&mut self, epoch: usize, step: usize, steps: usize) -> bool {
+        let _ = (epoch, step, steps);
+        true
+    }
+
+    /// After every epoch.
+    fn epoch(&mut self, report: &EpochReport) {
+        let _ = report;
+    }
+}
+
+/// An observer that looks away.
+impl Observer for () {}
+
+/// Name of the frozen model in the folder of a run.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Name of the checkpoint in the folder of a run.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// Trains the network of a spec on a data set, and freezes it at its best epoch.
+///
+/// The same spec, data, seed and backend give the same bytes, whatever the number of threads, and
+/// whether the run was interrupted or not.
+///
+/// # Errors
+/// [`Error::Spec`] if spec and data do not fit, [`Error::Diverged`], [`Error::File`],
+/// [`Error::Checkpoint`], [`Error::Interrupted`]; what the backend or the data set says.
+pub fn run<B: TrainBackend>(
+    backend: &B,
+    spec: &Spec,
+    data: &Dataset,
+    seed: u64,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let mut run = Run::start(backend, spec, data, seed, options)?;
+    while run.progress.epochs.len() < spec.last_epoch() {
+        run.train_epoch(observer)?;
+        let report = run.finish_epoch()?;
+        observer.epoch(&report);
+    }
+    let Progress { epochs, model, .. } = run.progress;
+    Ok(Outcome { best: best(&epochs), epochs, model })
+}
+
+/// The images of a data set, as a network reads them.
+pub fn input(data: &Dataset) -> Input {
+    let images = &data.train;
+    let grid = Grid { height: images.height(), width: images.width() };
+    Input { grid, channels: images.channels() }
+}
+
+struct Run<'a, B: TrainBackend> {
+    backend: &'a B,
+    spec: &'a Spec,
+    data: &'a Dataset,
+    options: &'a Options,
+    identity: Identity,
+    net: Net<B>,
+    progress: Progress,
+    /// What was tallied on the device and not yet read.
+    pending: Vec<(usize, StepTally<B>)>,
+    epoch_started: Instant,
+    checkpointed: Instant,
+}
+
+impl<'a, B: TrainBackend> Run<'a, B> {
+    fn start(
+        backend: &'a B,
+        spec: &'a Spec,
+        data: &'a Dataset,
+        seed: u64,
+        options: &'a Options,
+    ) -> Result<Self> {
+        let spec_value = serde_json::to_value(spec).map_err(|error| Error::spec("spec", error))?;
+        let identity = Identity { spec: spec_value, data: data.name.clone(), seed };
+        let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
+        let mut progress = Progress::default();
+        if let Some(out) = &options.out {
+            std::fs::create_dir_all(out)
+                .map_err(|source| Error::File { path: out.clone(), source })?;
+            let path = out.join(CHECKPOINT_FILE);
+            if options.resume && path.exists() {
+                progress = checkpoint::read(&path, backend, &identity, &mut net)?;
+            }
+        }
+        let now = Instant::now();
+        let pending = Vec::with_capacity(READ_EVERY);
+        let (epoch_started, checkpointed) = (now, now);
+        Ok(Self {
+            backend,
+            spec,
+            data,
+            options,
+            identity,
+            net,
+            progress,
+            pending,
+            epoch_started,
+            checkpointed,
+        })
+    }
+
+    fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        self.epoch_started = Instant::now();
+        let epoch = self.progress.epoch();
+        let order = bnn_data::Order { seed: self.identity.seed, epoch: epoch as u64 };
+        let mut batches =
+            Batches::new(&self.data.train, self.spec.train.batch, order, self.progress.step)?;
+        let steps = batches.steps();
+        let mut next = self.upload(&mut batches)?;
+        while let Some(batch) = next {
+            next = self.upload(&mut batches)?; // ahead of its use
+            self.step(batch, steps)?;
+            let go_on = observer.step(epoch, self.progress.step, steps);
+            if !go_on || self.checkpointed.elapsed() >= self.options.checkpoint_every {
+                self.read_tallies()?;
+                self.checkpoint()?;
+            }
+            if !go_on {
+                return Err(Error::Interrupted { epoch, step: self.progress.step });
+            }
+        }
+        self.read_tallies()
+    }
+
+    fn upload(&self, batches: &mut Batches) -> Result<Option<Batch<B>>> {
+        let Some(batch) = batches.next() else { return Ok(None) };
+        Ok(Some(self.net.upload(self.backend, batch.pixels.view(), &batch.labels)?))
+    }
+
+    fn step(&mut self, batch: Batch<B>, steps: usize) -> Result<()> {
+        let train = &self.spec.train;
+        let epoch = self.progress.epoch();
+        let time = ((epoch - 1) * steps + self.progress.step + 1) as u64;
+        let rate = train.rate.rate(epoch, train.epochs);
+        let step_size = train.optimizer.optimizer().step_size(rate, time);
+        let clock = Clock { step_size, key: Key::new(self.identity.seed, time) };
+        let samples = batch.samples;
+        let tally = self.net.step(self.backend, batch, train.loss, &clock)?;
+        self.pending.push((samples, tally));
+        self.progress.step += 1;
+        if self.pending.len() == READ_EVERY { self.read_tallies() } else { Ok(()) }
+    }
+
+    /// Reads back what the last steps tallied on the device.
+    fn read_tallies(&mut self) -> Result<()> {
+        let first = self.progress.step + 1 - self.pending.len();
+        let pair = |row: Matrix| [row[[0, 0]], row[[0, 1]]];
+        for (samples, tally) in self.pending.drain(..) {
+            let loss = pair(self.backend.get(&tally.loss)?);
+            let layers = tally.layers.iter().map(|row| Ok(pair(self.backend.get(row)?)));
+            let layers = layers.collect::<Result<Vec<_>>>()?;
+            self.progress.sums.add(samples, loss, &layers);
+        }
+        self.progress.sums.check(self.progress.epoch(), first, self.progress.step)
+    }
+
+    /// Evaluates, reports, and keeps the network if it is the best so far.
+    fn finish_epoch(&mut self) -> Result<EpochReport> {
+        let Self { backend, spec, data, net, .. } = self;
+        let (batch, loss) = (spec.train.batch, spec.train.loss);
+        let validation = scores(*backend, net, &data.validation, batch)?;
+        let test = scores(*backend, net, &data.test, batch)?;
+        let epoch = self.progress.epoch();
+        let sums: Sums = std::mem::take(&mut self.progress.sums);
+        self.progress.step = 0;
+        let shapes = self.net.blocks.iter().map(|block| block.form.shape);
+        let report = EpochReport {
+            epoch,
+            rate: spec.train.rate.rate(epoch, spec.train.epochs),
+            train: sums.score(),
+            validation: score(&validation, &data.validation.labels, loss)?,
+            test: score(&test, &data.test.labels, loss)?,
+            layers: sums.layers(shapes.map(|(rows, columns)| rows * columns)),
+            seconds: sums.seconds + self.epoch_started.elapsed().as_secs_f64(),
+        };
+        self.progress.epochs.push(report.clone());
+        if best(&self.progress.epochs) + 1 == self.progress.epochs.len() {
+            self.keep(&test)?;
+        }
+        Ok(report)
+    }
+
+    /// Freezes the network, checks that its scores are those of evaluation in every bit, writes it.
+    fn keep(&mut self, test: &Matrix) -> Result<()> {
+        let frozen = self.net.freeze(self.backend, self.data.class_names())?;
+        let session = Session::new(self.backend, &frozen)?;
+        let again = frozen_scores(&session, &self.data.test, self.spec.train.batch)?;
+        check_equal(test, &again)?;
+        self.progress.model = frozen.to_bytes()?;
+        if let Some(out) = &self.options.out {
+            file::write(&out.join(MODEL_FILE), &self.progress.model)?;
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let Some(path) = self.path(CHECKPOINT_FILE) else { return Ok(()) };
+        let mut progress = self.progress.clone();
+        if progress.step > 0 {
+            progress.sums.seconds += self.epoch_started.elapsed().as_secs_f64();
+        }
+        checkpoint::write(&path, self.backend, &self.identity, &progress, &self.net)?;
+        self.checkpointed = Instant::now();
+        Ok(())
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.options.out.as_deref()?.join(name))
+    }
+}
+
+/// The frozen network must be the one that was evaluated.
+fn check_equal(evaluated: &Matrix, frozen: &Matrix) -> Result<()> {
+    let bits = |scores: &Matrix| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+    if bits(evaluated) != bits(frozen) {
+        let why =
+            "the frozen network's scores differ from those of evaluation: a bug in the backend";
+        return Err(bnn_core::Error::value("freeze", why).into());
+    }
+    Ok(())
+}

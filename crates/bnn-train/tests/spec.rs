@@ -1,0 +1,70 @@
+//! What a spec file may and may not say.
+
+use bnn_train::Spec;
+
+const GOOD: &str = r#"
+name = "mlp"
+title = "an MLP"
+data = ["digits"]
+seeds = [0, 1]
+backends = ["cpu"]
+
+[net]
+blocks = ["dense 64", "dense 10"]
+weights = "sign"
+activations = "sign"
+norm = "theano"
+
+[train]
+epochs = 3
+batch = 100
+optimizer = "adam"
+rate = { from = 3e-3, to = 3e-4 }
+loss = "squared-hinge"
+step_scale = "glorot"
+
+[expect]
+test_error = { at_most = 0.1, paper = 0.05 }
+
+[tier.smoke]
+seeds = [0]
+train = { epochs = 1, rate = { from = 1e-2 } }
+"#;
+
+#[test]
+fn tiers_override_the_base() {
+    let spec = Spec::parse("mlp.toml", GOOD).unwrap();
+    let smoke = spec.tier("smoke").unwrap().unwrap();
+    assert_eq!((smoke.train.epochs, smoke.seeds.as_slice()), (1, [0].as_slice()));
+    assert_eq!(smoke.train.rate.to, None, "a rate is replaced whole");
+    assert_eq!((smoke.train.batch, smoke.net.clone()), (100, spec.net.clone()));
+    assert!(spec.tier("paper").unwrap().is_none());
+    let text = smoke.to_toml().unwrap();
+    assert_eq!(Spec::parse("again", &text).unwrap(), smoke);
+}
+
+#[test]
+fn faults_are_named() {
+    let cases = [
+        ("batch = 100", "batch = 100\nbacth = 1", "unknown field `bacth`"),
+        ("epochs = 3", "epochs = 0", "mlp.toml: train.epochs: must be at least 1"),
+        ("epochs = 3", "epochs = 3\nstop_after = 4", "train.stop_after: lies behind epoch 3"),
+        ("to = 3e-4", "to = 3e-4, halve_every = 2", "`to` and `halve_every` exclude each other"),
+        ("from = 3e-3", "from = nan", "rates must be positive"),
+        (r#""dense 64","#, r#""dense 0","#, "`dense 0` is no layer"),
+        (r#""dense 10"]"#, r#""conv 10 kernel 3"]"#, "a convolution cannot follow a dense layer"),
+        (r#"weights = "sign""#, r#"weights = "tanh""#, "`tanh` is no quantizer"),
+        ("norm = \"theano\"", "norm = \"theano\"\ndropout = { hidden = 1.0 }", "is not in [0, 1)"),
+        ("at_most = 0.1", "at_most = 0.1, at_least = 0.2", "at_least exceeds at_most"),
+        ("test_error =", "test_eror =", "unknown variant `test_eror`"),
+        ("train = { epochs = 1,", "train = { epochs = 0,", "mlp.toml, [tier.smoke]: train.epochs"),
+        ("train = { epochs = 1,", "train = { epoch = 1,", "[tier.smoke]"),
+        ("data = [\"digits\"]", "data = []", "data: must not be empty"),
+        ("[net]", "[net", "mlp.toml: TOML parse error at line 8"),
+    ];
+    for (good, bad, why) in cases {
+        assert!(GOOD.contains(good), "{good}");
+        let error = Spec::parse("mlp.toml", &GOOD.replace(good, bad)).unwrap_err().to_string();
+        assert!(error.contains(why), "{bad}: {error}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Whole runs on small pictures: learning, freezing, resuming, refusing.
+
+use std::time::Duration;
+
+use bnn_core::{Key, Reference};
+use bnn_data::{Dataset, Images};
+use bnn_train::{CHECKPOINT_FILE, Error, MODEL_FILE, Observer, Options, Outcome, Spec, run};
+
+const MLP: &str = r#"["dense 24", "dense 10"]"#;
+const CONV: &str = r#"["conv 6 kernel 3 pad 1", "conv 8 kernel 3 pad 1 pool 2", "dense 10"]"#;
+
+fn spec(blocks: &str, net: &str) -> Spec {
+    let text = format!(
+        r#"
+        name = "test"
+        title = "test"
+        data = ["bars"]
+        seeds = [0]
+        backends = ["reference"]
+        [net]
+        blocks = {blocks}
+        weights = "sign"
+        norm = "theano"
+        {net}
+        [train]
+        epochs = 3
+        batch = 10
+        optimizer = "adam"
+        rate = {{ from = 3e-3, to = 3e-4 }}
+        loss = "squared-hinge"
+        step_scale = "glorot"
+        "#
+    );
+    Spec::parse("test.toml", &text).unwrap()
+}
+
+/// Pictures of 6 x 6 pixels: a horizontal or vertical bar in noise, at a place that is the class.
+fn bars() -> Dataset {
+    let images = |count: usize, stream: u32| {
+        let key = Key::new(9, 0).stream(stream);
+        let pixel = |at: usize| {
+            let (image, y, x) = (at / 36, at / 6 % 6, at % 6);
+            let (place, upright) = (image % 10 / 2, image % 2 == 0);
+            let on = if upright { x == place } else { y == place };
+            let noise = key.word(at as u32) % 60;
+            (if on { 255 - noise } else { noise }) as u8
+        };
+        let labels = (0..count).map(|image| (image % 10) as u8).collect();
+        Images::new((6, 6, 1), 10, (0..count * 36).map(pixel).collect(), labels).unwrap()
+    };
+    Dataset::new("bars", images(100, 0), images(50, 1), images(50, 2))
+}
+
+fn options(out: Option<&std::path::Path>) -> Options {
+    Options { out: out.map(Into::into), resume: false, checkpoint_every: Duration::from_secs(600) }
+}
+
+fn train(spec: &Spec, options: &Options) -> Outcome {
+    run(&Reference, spec, &bars(), 1, options, &mut ()).unwrap()
+}
+
+#[test]
+fn networks_learn_and_freeze_exactly() {
+    // Every run compares the scores of its frozen network with evaluation, in every bit.
+    for (blocks, net) in [
+        (MLP, "activations = \"sign\"\ndropout = { input = 0.2, hidden = 0.1 }"),
+        (MLP, "activations = \"stochastic-sign\"\noutput_norm = \"torch\""),
+        (MLP, "activations = \"levels 2\""),
+        (CONV, "activations = \"sign\""),
+        (CONV, "activations = \"ternary 0.5\""),
+    ] {
+        let outcome = train(&spec(blocks, net), &options(None));
+        let error = outcome.best().test.error;
+        assert!(error < 0.5, "{blocks} {net}: {error} is no better than a coin");
+        assert!(outcome.last().train.loss < outcome.epochs[0].train.loss, "{blocks} {net}");
+        assert!(outcome.epochs[0].layers.iter().all(|layer| layer.flips > 0.0));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let spec = spec(MLP, "activations = \"sign\"\ndropout = { hidden = 0.2 }");
+    let models = [1, 1, 2]
+        .map(|seed| run(&Reference, &spec, &bars(), seed, &options(None), &mut ()).unwrap().model);
+    assert_eq!(models[0], models[1]);
+    assert_ne!(models[0], models[2]);
+}
+
+/// Stops a run after a number of steps.
+struct StopAfter(usize);
+
+impl Observer for StopAfter {
+    fn step(&mut self, _: usize, _: usize, _: usize) -> bool {
+        self.0 -= 1;
+        self.0 > 0
+    }
+}
+
+#[test]
+fn an_interrupted_run_goes_on_bit_for_bit() {
+    let spec = spec(CONV, "activations = \"stochastic-sign\"\ndropout = { input = 0.1 }");
+    let whole = train(&spec, &options(None));
+    for stop in [1, 7, 10, 13, 29] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(Some(folder.path()));
+        let stopped = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(stop));
+        assert!(matches!(stopped, Err(Error::Interrupted { .. })), "after {stop} steps");
+        options.resume = true;
+        let resumed = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap();
+        assert_eq!(resumed.model, whole.model, "after {stop} steps");
+        let scores = |outcome: &Outcome| {
+            let epochs = outcome.epochs.iter();
+            epochs
+                .map(|epoch| (epoch.train, epoch.validation, epoch.layers.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(scores(&resumed), scores(&whole), "after {stop} steps");
+        assert_eq!(std::fs::read(folder.path().join(MODEL_FILE)).unwrap(), whole.model);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(Some(folder.path()));
+    let first = spec(MLP, "activations = \"sign\"");
+    let _ = run(&Reference, &first, &bars(), 1, &options, &mut StopAfter(3));
+    options.resume = true;
+    let other = spec(CONV, "activations = \"sign\"");
+    let error = run(&Reference, &other, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("belongs to another spec"), "{error}");
+    let error = run(&Reference, &first, &bars(), 2, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("belongs to another seed"), "{error}");
+    let path = folder.path().join(CHECKPOINT_FILE);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = run(&Reference, &first, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains(CHECKPOINT_FILE) && error.contains("damaged"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run() {
+    let mut spec = spec(MLP, "activations = \"sign\"");
+    spec.train.rate = bnn_train::Schedule { from: 1e38, to: None, halve_every: None };
+    let error = run(&Reference, &spec, &bars(), 1, &options(None), &mut ()).unwrap_err();
+    assert!(matches!(error, Error::Diverged { epoch: 1 | 2, .. }), "{error}");
+}
+
+#[test]
+fn layers_that_do_not_fit_are_named() {
+    for (blocks, why) in [
+        (r#"["dense 8"]"#, "net.blocks, `dense 8`: the data set has 10 classes"),
+        (r#"["conv 4 kernel 9", "dense 10"]"#, "net.blocks, `conv 4 kernel 9`: window: want"),
+        (
+            r#"["conv 4 kernel 3 pool 5", "dense 10"]"#,
+            "net.blocks, `conv 4 kernel 3 pool 5`: window",
+        ),
+    ] {
+        let spec = spec(blocks, "activations = \"sign\"");
+        let error = run(&Reference, &spec, &bars(), 1, &options(None), &mut ()).unwrap_err();
+        assert!(error.to_string().starts_with(why), "{error}");
+    }
+}
