@@ -1,0 +1,52 @@
+//! The subcommands, one file each.
+
+pub mod backends;
+pub mod eval;
+pub mod inspect;
+pub mod spec;
+pub mod train;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use bnn_data::{Dataset, Lookup};
+use bnn_train::Spec;
+
+/// Where data sets are looked for.
+#[derive(clap::Args)]
+pub struct DataDir {
+    /// Folder of the data sets; otherwise $BNN_DATA, then the user's cache folder.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What computes.
+#[derive(clap::Args)]
+pub struct Device {
+    /// Backend, such as `cpu`, `cpu/portable` or `auto`; see `bnn backends`.
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    /// Threads to compute on; all of the machine's by default. Never changes a result.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl Device {
+    fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(all)
+    }
+}
+
+impl DataDir {
+    fn load(&self, name: &str) -> Result<Dataset> {
+        Ok(bnn_data::load(name, &Lookup::new(self.data_dir.clone()))?)
+    }
+}
+
+/// Reads a spec file, with the overrides of a tier.
+fn read_spec(path: &Path) -> Result<Spec> {
+    let place = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| place.clone())?;
+    Ok(Spec::parse(&place, &text)?)
+}

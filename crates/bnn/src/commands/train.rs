@@ -1,0 +1,243 @@
+//! `bnn train`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bnn::{WithBackend, with_backend};
+use bnn_core::TrainBackend;
+use bnn_data::Dataset;
+use bnn_train::{EpochReport, Error, MODEL_FILE, Observer, Options, Outcome, Spec};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::commands::{DataDir, Device, read_spec};
+use crate::output;
+
+/// Train the network of a spec, and freeze it at its best epoch.
+///
+/// Writes `model.safetensors` (bits and thresholds only; for `bnn eval`) into the folder of the run,
+/// and on the way `checkpoint.safetensors` (latent weights and optimizer state; for --resume), which
+/// is removed when the run ends.
+///
+/// Example: bnn train experiments/digits-mlp.toml --tier smoke --out runs/first
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The spec file.
+    spec: PathBuf,
+    /// Tier whose overrides apply; the paper's own setting by default.
+    #[arg(long)]
+    tier: Option<String>,
+    /// Data set; the spec's first by default.
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
+    /// Seed of weights, order and noise; the spec's first by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder of the run; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "runs/latest")]
+    out: PathBuf,
+    /// Go on from the folder's checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Keep the checkpoint when the run ends.
+    #[arg(long)]
+    keep_checkpoint: bool,
+    /// Minutes between checkpoints.
+    #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
+    checkpoint_every: f64,
+    /// Print JSON lines: the start, every epoch, the end.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    device: Device,
+}
+
+/// Trains.
+pub fn run(args: &Args) -> Result<()> {
+    let spec = resolve(args)?;
+    let name = args.data.as_deref().unwrap_or(&spec.data[0]);
+    let mut data = args.data_dir.load(name)?;
+    if let Some(samples) = spec.train.samples {
+        data.train.truncate(samples);
+    }
+    let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
+    let options = Options {
+        out: Some(args.out.clone()),
+        resume: args.resume,
+        checkpoint_every: minutes
+            .context("--checkpoint-every must be a positive number of minutes")?,
+    };
+    let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
+    let job = Train { args, spec: &spec, data: &data, options: &options };
+    with_backend(backend, args.device.threads, job)??;
+    if !args.keep_checkpoint {
+        let path = args.out.join(bnn_train::CHECKPOINT_FILE);
+        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// The spec with the overrides of the tier asked for.
+fn resolve(args: &Args) -> Result<Spec> {
+    let file = read_spec(&args.spec)?;
+    let Some(tier) = &args.tier else { return Ok(Spec { tiers: Default::default(), ..file }) };
+    let known = file.tiers.keys().cloned().collect::<Vec<_>>().join(", ");
+    let why = format!("no tier `{tier}`; it has: {known}");
+    file.tier(tier)?.ok_or_else(|| Error::spec(args.spec.display(), why).into())
+}
+
+struct Train<'a> {
+    args: &'a Args,
+    spec: &'a Spec,
+    data: &'a Dataset,
+    options: &'a Options,
+}
+
+impl WithBackend for Train<'_> {
+    type Output = Result<()>;
+
+    fn run<B: TrainBackend>(self, backend: &B) -> Result<()> {
+        let Self { args, spec, data, options } = self;
+        let seed = args.seed.unwrap_or(spec.seeds[0]);
+        let started = Instant::now();
+        let mut watch = Watch::new(args.json, spec.last_epoch())?;
+        watch.start(&backend.name(), spec, data, seed)?;
+        let outcome = bnn_train::run(backend, spec, data, seed, options, &mut watch);
+        watch.bar.finish_and_clear();
+        let outcome = outcome.map_err(|error| hint(error, args))?;
+        let seconds = started.elapsed().as_secs_f64();
+        watch.done(
+            &outcome,
+            json!({
+                "event": "done",
+                "backend": backend.name(),
+                "data": data.name,
+                "data_digest": data.digest(),
+                "seed": seed,
+                "threads": args.device.threads(),
+                "seconds": seconds,
+                "model": MODEL_FILE,
+            }),
+        )
+    }
+}
+
+/// Says how to go on after an interruption.
+fn hint(error: Error, args: &Args) -> anyhow::Error {
+    let interrupted = matches!(error, Error::Interrupted { .. });
+    let error = anyhow::Error::from(error);
+    if interrupted {
+        let out = args.out.display();
+        return error.context(format!(
+            "the state is saved in {out}; go on with the same command and --resume"
+        ));
+    }
+    error
+}
+
+/// Shows a run: a progress bar and lines for people, JSON lines for machines.
+struct Watch {
+    json: bool,
+    epochs: usize,
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn new(json: bool, epochs: usize) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+        let quiet = !std::io::stderr().is_terminal();
+        let target =
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} steps, {eta} left")?;
+        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
+        Ok(Self { json, epochs, bar, stop })
+    }
+
+    fn start(&self, backend: &str, spec: &Spec, data: &Dataset, seed: u64) -> Result<()> {
+        let (images, batch) = (data.train.len(), spec.train.batch);
+        if self.json {
+            return output::json(&json!({
+                "event": "start", "backend": backend, "data": data.name, "seed": seed,
+                "epochs": self.epochs, "steps_per_epoch": images / batch,
+            }));
+        }
+        output::line(&format!(
+            "{}: {} on {images} images of {}, seed {seed}, {} epochs, {backend}",
+            spec.name,
+            spec.net.summary(),
+            data.name,
+            self.epochs,
+        ))
+    }
+
+    fn done(&self, outcome: &Outcome, mut about: Value) -> Result<()> {
+        let (best, last, count) = (outcome.best(), outcome.last(), outcome.epochs.len());
+        let training: f64 = outcome.epochs.iter().map(|epoch| epoch.seconds).sum();
+        if !self.json {
+            let (error, epoch) = (100.0 * best.test.error, best.epoch);
+            return output::line(&format!(
+                "test error {error:.2} % at epoch {epoch}, the best by validation; {} bytes in {MODEL_FILE}",
+                outcome.model.len(),
+            ));
+        }
+        about["epochs"] = json!(count);
+        about["best_epoch"] = json!(best.epoch);
+        about["train_loss"] = json!(last.train.loss);
+        about["validation_error"] = json!(best.validation.error);
+        about["test_error"] = json!(best.test.error);
+        about["test_loss"] = json!(best.test.loss);
+        about["seconds_per_epoch"] = json!(training / count as f64);
+        about["model_bytes"] = json!(outcome.model.len());
+        output::json(&about)
+    }
+}
+
+impl Observer for Watch {
+    fn step(&mut self, epoch: usize, step: usize, steps: usize) -> bool {
+        self.bar.set_length(steps as u64);
+        self.bar.set_position(step as u64);
+        self.bar.set_message(format!("epoch {epoch}/{}", self.epochs));
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    fn epoch(&mut self, report: &EpochReport) {
+        let printed =
+            self.bar.suspend(|| if self.json { epoch_json(report) } else { epoch_line(report) });
+        if printed.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn epoch_json(report: &EpochReport) -> Result<()> {
+    let EpochReport { epoch, rate, train, validation, test, layers, seconds } = report;
+    output::json(&json!({
+        "event": "epoch", "epoch": epoch, "rate": rate,
+        "train_loss": train.loss, "train_error": train.error,
+        "validation_loss": validation.loss, "validation_error": validation.error,
+        "test_loss": test.loss, "test_error": test.error,
+        "layers": layers, "seconds": seconds,
+    }))
+}
+
+fn epoch_line(report: &EpochReport) -> Result<()> {
+    output::line(&format!(
+        "epoch {:>4}  rate {:.1e}  training loss {:.4}  validation {:5.2} %  test {:5.2} %  {:.1} s",
+        report.epoch,
+        report.rate,
+        report.train.loss,
+        100.0 * report.validation.error,
+        100.0 * report.test.error,
+        report.seconds,
+    ))
+}

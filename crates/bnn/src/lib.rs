@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod select;
+
+pub use bnn_core as core;
+pub use bnn_data as data;
+pub use bnn_train as train;
+
+pub use select::{BackendStatus, WithBackend, backends, with_backend};
+
+/// The example of the workspace's README, as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct WorkspaceReadme;

@@ -1,0 +1,49 @@
+//! The `bnn` binary: train, evaluate and look at binarized neural networks.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Binarized neural networks: train with latent weights, freeze to bits, run with bit operations.
+///
+/// A first run, without any file to fetch:
+///
+///     bnn train experiments/digits-mlp.toml --tier smoke --out runs/first
+///     bnn eval runs/first/model.safetensors --data digits
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or a broken spec, 3 the data set or the backend is
+/// not available here (the message says how to get it), 4 interrupted with its state saved.
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(commands::train::Args),
+    Eval(commands::eval::Args),
+    Inspect(commands::inspect::Args),
+    Backends(commands::backends::Args),
+    Spec(commands::spec::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Train(args) => commands::train::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Backends(args) => commands::backends::run(&args),
+        Command::Spec(args) => commands::spec::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output::report(&error),
+    }
+}

@@ -1,0 +1,48 @@
+//! What leaves the process: lines, errors, exit codes.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// Prints a line to standard output; a reader that has gone away ends the process quietly.
+pub fn line(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        done => Ok(done?),
+    }
+}
+
+/// Prints a value as one line of JSON.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    line(&serde_json::to_string(value)?)
+}
+
+/// Prints an error with its causes to standard error and gives the exit code of its kind.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    use bnn_train::Error as Train;
+    match error.downcast_ref::<Train>() {
+        Some(Train::Spec { .. }) => return 2,
+        Some(Train::Backend(error)) => return core_code(error),
+        Some(Train::Data(error)) => return data_code(error),
+        Some(Train::Interrupted { .. }) => return 4,
+        _ => {}
+    }
+    let core = error.downcast_ref::<bnn_core::Error>().map(core_code);
+    let data = error.downcast_ref::<bnn_data::Error>().map(data_code);
+    core.or(data).unwrap_or(1)
+}
+
+fn core_code(error: &bnn_core::Error) -> u8 {
+    if matches!(error, bnn_core::Error::Unavailable { .. }) { 3 } else { 1 }
+}
+
+fn data_code(error: &bnn_data::Error) -> u8 {
+    if matches!(error, bnn_data::Error::Missing { .. }) { 3 } else { 1 }
+}

@@ -1,0 +1,94 @@
+//! The only match on a backend's name.
+
+use bnn_core::{Error, Reference, Result, TrainBackend};
+
+/// A job for whichever backend is chosen: one choice per run, static code below it.
+pub trait WithBackend {
+    /// What the job returns.
+    type Output;
+
+    /// Does the job.
+    fn run<B: TrainBackend>(self, backend: &B) -> Self::Output;
+}
+
+/// Whether a backend can be used here.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct BackendStatus {
+    /// Name, as [`with_backend`] takes it.
+    pub name: String,
+    /// Whether it can be used on this machine.
+    pub usable: bool,
+    /// What it is, or why it cannot be used.
+    pub note: String,
+}
+
+/// Runs a job on the backend of the given name, on `threads` threads (all of the machine's if none).
+///
+/// `auto` is the best one usable. A backend named otherwise is never replaced by another.
+///
+/// # Errors
+/// [`Error::Unavailable`] for a backend that is unknown, not compiled in, or not usable here.
+pub fn with_backend<J: WithBackend>(
+    name: &str,
+    threads: Option<usize>,
+    job: J,
+) -> Result<J::Output> {
+    match name.split_once('/').unwrap_or((name, "")) {
+        #[cfg(feature = "cpu")]
+        ("auto" | "cpu", "") => Ok(job.run(&cpu(None, threads)?)),
+        #[cfg(feature = "cpu")]
+        ("cpu", kernel) => Ok(job.run(&cpu(Some(kernel), threads)?)),
+        ("reference", "") => Ok(job.run(&Reference)),
+        ("cuda" | "tch", _) => Err(Error::unavailable(
+            format!("backend `{name}`"),
+            "it is not part of this version; `bnn backends` lists what is",
+        )),
+        _ => Err(Error::unavailable(
+            format!("backend `{name}`"),
+            format!("compiled in are {}; `bnn backends` says more", names().join(", ")),
+        )),
+    }
+}
+
+/// Every backend of this build, and what it would need.
+pub fn backends() -> Vec<BackendStatus> {
+    let status = |name: &str, usable, note: &str| BackendStatus {
+        name: name.into(),
+        usable,
+        note: note.into(),
+    };
+    let mut all = cpu_backends();
+    all.push(status("reference", true, "the definitions, on one thread: slow and right"));
+    all.push(status("cuda", false, "not part of this version"));
+    all.push(status("tch", false, "not part of this version"));
+    all
+}
+
+fn names() -> Vec<String> {
+    backends().into_iter().filter(|backend| backend.usable).map(|backend| backend.name).collect()
+}
+
+#[cfg(feature = "cpu")]
+fn cpu(kernel: Option<&str>, threads: Option<usize>) -> Result<bnn_cpu::Cpu> {
+    let cpu = kernel.map_or_else(|| Ok(bnn_cpu::Cpu::new()), bnn_cpu::Cpu::with_kernel)?;
+    threads.map_or(Ok(cpu.clone()), |count| cpu.with_threads(count))
+}
+
+#[cfg(feature = "cpu")]
+fn cpu_backends() -> Vec<BackendStatus> {
+    let status = |kernel: bnn_cpu::KernelInfo| BackendStatus {
+        name: format!("cpu/{}", kernel.name),
+        usable: kernel.missing.is_none(),
+        note: match kernel.missing {
+            None => "bit operations and threads on this processor".into(),
+            Some(lacks) => format!("this processor lacks {lacks}"),
+        },
+    };
+    bnn_cpu::Cpu::kernels().into_iter().map(status).collect()
+}
+
+#[cfg(not(feature = "cpu"))]
+fn cpu_backends() -> Vec<BackendStatus> {
+    let note = "not compiled in; build with the feature `cpu`".into();
+    vec![BackendStatus { name: "cpu".into(), usable: false, note }]
+}
