@@ -1,0 +1,77 @@
+//! Chores of the workspace: run the experiments, publish their results.
+
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod bnn;
+mod cell;
+mod curves;
+mod machine;
+mod matrix;
+mod progress;
+mod publish;
+mod record;
+mod report;
+mod reproduce;
+mod summary;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the workspace: run the experiments, publish their results.
+///
+/// A first look, in a minute or two and without any file to fetch:
+///
+///     cargo xtask reproduce --tier smoke
+///
+/// The quick tier against the paper, then again after an interruption (finished cells are kept):
+///
+///     cargo xtask reproduce
+///
+/// One experiment, one seed, and its results into the tracked `results/`:
+///
+///     cargo xtask reproduce --tier short --only 'mnist-mlp-plain.*' --seeds 1
+///     cargo xtask publish target/reproduce --only 'mnist-mlp-plain.*'
+///
+/// Exit codes: 0 done, 1 a cell failed or an expectation was missed, 2 wrong usage, 130 interrupted.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Folder of the workspace.
+    #[arg(long, global = true, hide = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Reproduce(reproduce::Args),
+    Publish(publish::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let root = cli.root.unwrap_or_else(workspace);
+    let done = match cli.command {
+        Command::Reproduce(args) => reproduce::run(&args, &root),
+        Command::Publish(args) => publish::run(&args, &root),
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    ExitCode::from(if error.is::<reproduce::Interrupted>() { 130 } else { 1 })
+}
+
+/// The folder above this package, as short as the current folder allows.
+fn workspace() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let root = package.parent().map_or_else(|| ".".into(), PathBuf::from);
+    match std::env::current_dir() {
+        Ok(here) if here == root => ".".into(),
+        _ => root,
+    }
+}

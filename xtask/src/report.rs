@@ -1,0 +1,265 @@
+//! RESULTS.md and the short table of README.md.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::matrix::{Expect, file_safe};
+use crate::record::Record;
+use crate::summary::{Row, figure, percent};
+use crate::table::Table;
+use crate::{atomic, curves};
+
+/// Tiers in the order in which they are shown; others follow.
+const TIERS: [&str; 4] = ["paper", "short", "quick", "smoke"];
+
+/// Sorts rows by tier, the weightiest first; the order within a tier stays.
+pub fn sort(rows: &mut [Row]) {
+    let rank = |tier: &str| TIERS.iter().position(|&name| name == tier).unwrap_or(TIERS.len());
+    rows.sort_by_key(|row| (rank(&row.key.tier), row.key.tier.clone()));
+}
+
+/// Name of the file with the curves of a row.
+pub fn curve_file(row: &Row) -> String {
+    file_safe(&format!("{}.{}.svg", row.key.spec, row.key.data))
+}
+
+/// Writes the curves of rows of one tier into a folder, a file per spec and data set.
+///
+/// # Errors
+/// Names the file that cannot be written.
+pub fn draw(rows: &[&Row], folder: &Path) -> Result<()> {
+    for file in rows.iter().map(|row| curve_file(row)).collect::<BTreeSet<_>>() {
+        let same = rows.iter().filter(|row| curve_file(row) == file);
+        let records: Vec<&Record> = same.flat_map(|row| &row.records).collect();
+        if let Some(first) = records.first() {
+            let title = format!("{} on {}", first.cell.spec, first.cell.data);
+            atomic::write(&folder.join(file), &curves::svg(&title, &records))?;
+        }
+    }
+    Ok(())
+}
+
+/// The summary for a terminal.
+pub fn terminal(rows: &[Row]) -> String {
+    let head = [
+        "spec",
+        "data",
+        "backend",
+        "seeds",
+        "test error %",
+        "expected",
+        "paper %",
+        "verdict",
+        "seconds",
+    ];
+    let mut table = Table::new(head);
+    for row in rows {
+        let seconds: f64 = row.records.iter().map(|record| record.done.seconds).sum();
+        table.add([
+            row.key.spec.clone(),
+            row.key.data.clone(),
+            row.key.backend.clone(),
+            seeds(row),
+            test_error(row),
+            expected(row),
+            paper(row),
+            row.verdict().to_string(),
+            if row.records.is_empty() { "-".into() } else { format!("{seconds:.1}") },
+        ]);
+    }
+    table.text()
+}
+
+/// The short table; `curves` is where the curves of a tier lie, as seen from the document.
+pub fn short(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
+    let head =
+        ["tier", "network", "data", "seeds", "test error %", "paper %", "verdict", "s / epoch"];
+    let mut table = Table::new(head);
+    for row in rows {
+        table.add([
+            row.key.tier.clone(),
+            link(row, curves),
+            row.key.data.clone(),
+            seeds(row),
+            test_error(row),
+            paper(row),
+            row.verdict().to_string(),
+            seconds_per_epoch(row),
+        ]);
+    }
+    table.markdown()
+}
+
+/// The whole document: the short table, then every tier with its deviations and provenance.
+pub fn document(rows: &[Row], intro: &str, curves: &dyn Fn(&str) -> String) -> String {
+    let mut text = format!("# Results\n\n{intro}\n");
+    text += "Errors are in per cent: mean ± standard deviation over the seeds, of the epoch with the best \
+             validation error.\n\n";
+    text += &short(rows, curves);
+    for tier in rows.chunk_by(|a, b| a.key.tier == b.key.tier) {
+        text += &section(tier, curves);
+    }
+    text
+}
+
+fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
+    let mut table = Table::new([
+        "network",
+        "data",
+        "backend",
+        "seeds",
+        "test error %",
+        "paper %",
+        "expected",
+        "verdict",
+        "epochs",
+        "s / epoch",
+        "machine",
+        "commit",
+    ]);
+    for row in rows {
+        table.add([
+            link(row, curves),
+            row.key.data.clone(),
+            row.key.backend.clone(),
+            seeds(row),
+            test_error(row),
+            paper(row),
+            expected(row),
+            row.verdict().to_string(),
+            distinct(row, |record| record.done.epochs.to_string()),
+            seconds_per_epoch(row),
+            distinct(row, |record| record.origin.machine.cpu.clone()),
+            distinct(row, |record| commit(&record.origin.revision)),
+        ]);
+    }
+    let mut text = format!("\n## Tier `{}`\n\n{}", rows[0].key.tier, table.markdown());
+    if rows
+        .iter()
+        .flat_map(|row| &row.records)
+        .any(|record| record.origin.revision.ends_with("-dirty"))
+    {
+        text += "\nA commit with `-dirty` stands for a tree with changes that are in no commit.\n";
+    }
+    text + &not_run(rows) + &deviations(rows) + &provenance(rows)
+}
+
+fn not_run(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        if let Some(why) = &row.not_run {
+            text += &format!("- {}: {why}\n", row.name());
+        }
+    }
+    if text.is_empty() { text } else { format!("\nNot run:\n\n{text}") }
+}
+
+/// What differs from the paper, once per experiment.
+fn deviations(rows: &[Row]) -> String {
+    let mut text = "\nDeviations from the paper:\n\n".to_owned();
+    for same in rows.chunk_by(|a, b| a.key.spec == b.key.spec) {
+        let (spec, about) = (&same[0].key.spec, &same[0].about);
+        let list = about.deviations.join("; ");
+        let list = if list.is_empty() { "none" } else { &list };
+        text += &format!("- {spec} ({}): {list}\n", about.title);
+    }
+    text
+}
+
+fn provenance(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows.iter().filter(|row| !row.records.is_empty()) {
+        let kernel = distinct(row, |record| {
+            format!("{}, {} threads", record.done.backend, record.done.threads)
+        });
+        let machine = distinct(row, |record| record.origin.machine.to_string());
+        let revision = distinct(row, |record| record.origin.revision.clone());
+        let data = distinct(row, |record| record.done.data_digest.clone());
+        let dates = distinct(row, |record| record.date.chars().take(10).collect());
+        text += &format!(
+            "- {}: {kernel}; {machine}; commit {revision}; data {data}; {dates}\n",
+            row.name()
+        );
+    }
+    if text.is_empty() { text } else { format!("\nProvenance:\n\n{text}") }
+}
+
+fn link(row: &Row, curves: &dyn Fn(&str) -> String) -> String {
+    let spec = &row.key.spec;
+    if row.records.is_empty() {
+        return spec.clone();
+    }
+    format!("[{spec}]({}/{})", curves(&row.key.tier), curve_file(row))
+}
+
+fn seeds(row: &Row) -> String {
+    let seeds: Vec<String> =
+        row.records.iter().map(|record| record.cell.seed.to_string()).collect();
+    if seeds.is_empty() { "-".into() } else { seeds.join(", ") }
+}
+
+fn test_error(row: &Row) -> String {
+    match row.stats("test_error") {
+        None => "-".into(),
+        Some((mean, None)) => percent(mean),
+        Some((mean, Some(deviation))) => format!("{} ± {}", percent(mean), percent(deviation)),
+    }
+}
+
+fn seconds_per_epoch(row: &Row) -> String {
+    row.stats("seconds_per_epoch").map_or_else(|| "-".into(), |(mean, _)| format!("{mean:.1}"))
+}
+
+fn paper(row: &Row) -> String {
+    let figure = row.about.expect.get("test_error").and_then(|expect| expect.paper);
+    figure.map_or_else(|| "-".into(), percent)
+}
+
+fn expected(row: &Row) -> String {
+    let show = |(metric, expect): (&String, &Expect)| {
+        let name = if metric == "test_error" { String::new() } else { format!("{metric} ") };
+        let bound = |words, bound: Option<f64>| Some(format!("{words} {}", figure(metric, bound?)));
+        let bounds = [bound("at least", expect.at_least), bound("at most", expect.at_most)];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        (!bounds.is_empty()).then(|| name + &bounds.join(", "))
+    };
+    let all: Vec<String> = row.about.expect.iter().filter_map(show).collect();
+    if all.is_empty() { "-".into() } else { all.join("; ") }
+}
+
+/// What the records of a row say, each thing once.
+fn distinct(row: &Row, of: impl Fn(&Record) -> String) -> String {
+    let all: BTreeSet<String> = row.records.iter().map(of).collect();
+    if all.is_empty() { "-".into() } else { Vec::from_iter(all).join(" / ") }
+}
+
+/// The first characters of a commit, and whether the tree was dirty.
+fn commit(revision: &str) -> String {
+    match revision.split_once('-') {
+        Some((commit, rest)) => format!("{}-{rest}", commit.chars().take(9).collect::<String>()),
+        None => revision.chars().take(9).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::sample;
+    use crate::summary::{Entry, State, rows};
+
+    #[test]
+    fn the_document_shows_tables_deviations_and_provenance() {
+        let mut other = sample("cnn", 0, 0.05);
+        other.cell.tier = "paper".into();
+        other.origin.revision += "-dirty";
+        let (a, b) = (sample("mlp", 0, 0.01), sample("mlp", 1, 0.02));
+        let mut missing = Entry::from(sample("zeta", 0, 0.01));
+        missing.state = State::NotRun("set BNN_DATA".into());
+        let mut rows = rows([a.into(), b.into(), missing, other.into()]);
+        sort(&mut rows);
+        insta::assert_snapshot!(document(&rows, "Generated.", &|tier| format!("{tier}/curves")), @"");
+        insta::assert_snapshot!(terminal(&rows), @"");
+    }
+}
