@@ -192,7 +192,7 @@ mod tests {
     fn a_pattern_without_a_match_lists_what_there_is() {
         let only = Only::new(Some("*.svhn.*")).unwrap();
         let error = only.check(["a.mnist.cpu.s0", "a.digits.cpu.s0"].into_iter()).unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error);
     }
 
     #[test]

@@ -259,7 +259,7 @@ mod tests {
         missing.state = State::NotRun("set BNN_DATA".into());
         let mut rows = rows([a.into(), b.into(), missing, other.into()]);
         sort(&mut rows);
-        insta::assert_snapshot!(document(&rows, "Generated.", &|tier| format!("{tier}/curves")), @"");
-        insta::assert_snapshot!(terminal(&rows), @"");
+        insta::assert_snapshot!(document(&rows, "Generated.", &|tier| format!("{tier}/curves")));
+        insta::assert_snapshot!(terminal(&rows));
     }
 }

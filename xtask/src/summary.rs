@@ -227,7 +227,7 @@ mod tests {
         let expect = row(&[0.01]).about.expect;
         assert_eq!(Verdict::of(&expect, |_| Some(f64::NAN)), Verdict::Missed);
         let misses = row(&[0.01, 0.04]).misses().join("");
-        insta::assert_snapshot!(misses, @"");
+        insta::assert_snapshot!(misses);
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
         row.about.expect.get_mut("test_error").unwrap().at_least = Some(0.015);
         let loss = Expect { at_most: Some(1.0), ..Expect::default() };
         row.about.expect.insert("strange_loss".into(), loss);
-        insta::assert_snapshot!(row.misses().join("\n"), @"");
+        insta::assert_snapshot!(row.misses().join("\n"));
     }
 
     #[test]

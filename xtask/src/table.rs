@@ -54,6 +54,6 @@ mod tests {
         let mut table = Table::new(["network", "error"]);
         table.add(["a|b".into(), "1.00 ± 0.10".into()]);
         table.add(["longer-name".into(), "2".into()]);
-        insta::assert_snapshot!(table.text() + &table.markdown(), @"");
+        insta::assert_snapshot!(table.text() + &table.markdown());
     }
 }
