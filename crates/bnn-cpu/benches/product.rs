@@ -37,7 +37,7 @@ fn check(cpu: &Cpu, size: usize) {
     }
 }
 
-fn product<'a>(cpu: &'a Cpu, a: &BitMatrix, w: &BitMatrix) -> impl Fn() -> bnn_cpu::Real + 'a {
+fn product<'a>(cpu: &'a Cpu, a: &BitMatrix, w: &BitMatrix) -> impl Fn() -> bnn_cpu::Real + use<'a> {
     let put = |signs: &BitMatrix| {
         cpu.put_code(&HostCode::binary(signs.clone())).expect("the planes have one shape")
     };

@@ -1,4 +1,5 @@
 //! What a spec file may and may not say.
+#![allow(clippy::unwrap_used)] // in helpers too
 
 use bnn_train::Spec;
 

@@ -1,4 +1,5 @@
 //! Whole runs on small pictures: learning, freezing, resuming, refusing.
+#![allow(clippy::unwrap_used)] // in helpers too
 
 use std::time::Duration;
 

@@ -179,6 +179,7 @@ fn add(sums: &mut [i32; 8], counts: __m256i) {
     let place = sums.as_mut_ptr().cast();
     // SAFETY: the sums are 32 bytes; the load needs no alignment.
     let before = unsafe { _mm256_loadu_si256(place) };
-    // SAFETY: as above, and they are borrowed alone.
-    unsafe { _mm256_storeu_si256(place, _mm256_add_epi32(before, counts)) }
+    let after = _mm256_add_epi32(before, counts);
+    // SAFETY: the sums are 32 bytes, borrowed alone; the store needs no alignment.
+    unsafe { _mm256_storeu_si256(place, after) }
 }
