@@ -84,6 +84,11 @@ impl Cpu {
         self.workers.count()
     }
 
+    /// The same kernel and memory on the thread that asks, for use inside a task.
+    pub(crate) fn alone(&self) -> Self {
+        Self { workers: Workers::alone(), ..self.clone() }
+    }
+
     fn of(kernel: &'static Kernel) -> Self {
         Self { kernel, workers: Workers::default(), pool: Arc::default() }
     }

@@ -16,6 +16,7 @@ mod operand;
 mod patches;
 mod pooling;
 mod product;
+mod transpose;
 mod update;
 
 mod memory;

@@ -17,6 +17,7 @@ pub(crate) struct Pool {
     doubles: Shelf<f64>,
     words: Shelf<u64>,
     integers: Shelf<i32>,
+    bytes: Shelf<u8>,
 }
 
 /// Free memory of one element type, by its length.
@@ -102,6 +103,12 @@ impl Item for u64 {
 impl Item for i32 {
     fn shelf(pool: &Pool) -> &Shelf<Self> {
         &pool.integers
+    }
+}
+
+impl Item for u8 {
+    fn shelf(pool: &Pool) -> &Shelf<Self> {
+        &pool.bytes
     }
 }
 

@@ -1,4 +1,5 @@
-//! The bits under a sliding window, laid side by side: im2col on packed rows.
+//! Packed rows as the kernels read them: those of a code, or the bits under a sliding window laid
+//! side by side (im2col on packed rows).
 
 use bnn_core::{Gather, WORD};
 
@@ -6,40 +7,124 @@ use crate::code::{Code, tail};
 use crate::cpu::Cpu;
 use crate::memory::Buffer;
 
-/// Packed rows as the kernels read them.
-pub(crate) struct Patches {
-    pub(crate) bits: Buffer<u64>,
-    pub(crate) mask: Option<Buffer<u64>>,
+/// Gathered rows that are worth waking a thread for.
+const ROWS_PER_TASK: usize = 64;
+
+/// Packed rows of all planes of an operand, with the mask of what counts.
+pub(crate) struct Packed<'a> {
+    bits: Bits<'a>,
+    mask: Option<Bits<'a>>,
+    /// Words of one plane of a row.
+    words: usize,
+    /// Words from one row to the next.
+    stride: usize,
 }
 
-/// Gathers output rows `first..first + count`: in each plane, the channels of every tap in turn.
-///
-/// Taps outside the grid are holes, so that they count 0.
-pub(crate) fn patches(
-    cpu: &Cpu,
+enum Bits<'a> {
+    Borrowed(&'a [u64]),
+    Gathered(Buffer<u64>),
+}
+
+impl<'a> Packed<'a> {
+    /// What output rows `first..first + count` of a product read of an operand.
+    ///
+    /// Gathered rows hold, in each plane, the channels of every tap in turn; taps outside the grid are
+    /// holes, so that they count 0.
+    pub(crate) fn of(
+        cpu: &Cpu,
+        code: &'a Code,
+        gather: &Gather,
+        (first, count): (usize, usize),
+    ) -> Self {
+        let words = Code::words_of(gather.taps() * code.cols);
+        let stride = code.weights.len() * words;
+        let Gather::Patches { window, .. } = gather else {
+            let mask = code.mask.as_ref().map(|mask| Bits::Borrowed(&mask[first * words..]));
+            return Self {
+                bits: Bits::Borrowed(&code.bits[first * stride..]),
+                mask,
+                words,
+                stride,
+            };
+        };
+        let mut bits = cpu.take_zeroed(count * stride);
+        let tasks = bits.chunks_mut((ROWS_PER_TASK * stride).max(1)).enumerate();
+        cpu.workers.each(tasks, |(task, bits)| {
+            gather_bits(code, gather, first + task * ROWS_PER_TASK, (words, stride), bits);
+        });
+        let masked = window.pad > 0 || code.mask.is_some();
+        let mask = masked.then(|| {
+            let mut mask = cpu.take_zeroed(count * words);
+            let tasks = mask.chunks_mut((ROWS_PER_TASK * words).max(1)).enumerate();
+            cpu.workers.each(tasks, |(task, mask)| {
+                gather_mask(code, gather, first + task * ROWS_PER_TASK, words, mask);
+            });
+            Bits::Gathered(mask)
+        });
+        Self { bits: Bits::Gathered(bits), mask, words, stride }
+    }
+
+    /// Words of one plane of a row.
+    pub(crate) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// The rows, one after the other.
+    pub(crate) fn bits(&self) -> &[u64] {
+        self.bits.words()
+    }
+
+    /// The masks of the rows, one after the other, if anything has holes.
+    pub(crate) fn mask(&self) -> Option<&[u64]> {
+        self.mask.as_ref().map(Bits::words)
+    }
+
+    /// The first plane of a row.
+    pub(crate) fn row(&self, row: usize) -> &[u64] {
+        &self.bits()[row * self.stride..][..self.words]
+    }
+
+    /// The mask of a row.
+    pub(crate) fn mask_row(&self, row: usize) -> Option<&[u64]> {
+        self.mask().map(|mask| &mask[row * self.words..][..self.words])
+    }
+}
+
+impl Bits<'_> {
+    fn words(&self) -> &[u64] {
+        match self {
+            Self::Borrowed(words) => words,
+            Self::Gathered(words) => words,
+        }
+    }
+}
+
+fn gather_bits(
     code: &Code,
     gather: &Gather,
-    (first, count): (usize, usize),
-) -> Patches {
-    let words = Code::words_of(gather.taps() * code.cols);
-    let padded = matches!(gather, Gather::Patches { window, .. } if window.pad > 0);
-    let mut bits = cpu.take_zeroed(count * code.weights.len() * words);
-    let mut mask = (padded || code.mask.is_some()).then(|| cpu.take_zeroed(count * words));
-    let ones = ones(code.cols);
-    for (row, bits) in bits.chunks_exact_mut((code.weights.len() * words).max(1)).enumerate() {
+    first: usize,
+    (words, stride): (usize, usize),
+    bits: &mut [u64],
+) {
+    for (row, bits) in (first..).zip(bits.chunks_exact_mut(stride.max(1))) {
         for tap in 0..gather.taps() {
-            let Some(source) = gather.source(first + row, tap) else { continue };
+            let Some(source) = gather.source(row, tap) else { continue };
             let planes = code.row(source).chunks_exact(code.words().max(1));
             for (to, from) in bits.chunks_exact_mut(words.max(1)).zip(planes) {
                 lay(to, tap * code.cols, from);
             }
-            if let Some(mask) = &mut mask {
-                let from = code.mask_row(source).unwrap_or(&ones);
-                lay(&mut mask[row * words..][..words], tap * code.cols, from);
-            }
         }
     }
-    Patches { bits, mask }
+}
+
+fn gather_mask(code: &Code, gather: &Gather, first: usize, words: usize, mask: &mut [u64]) {
+    let ones = ones(code.cols);
+    for (row, mask) in (first..).zip(mask.chunks_exact_mut(words.max(1))) {
+        for tap in 0..gather.taps() {
+            let Some(source) = gather.source(row, tap) else { continue };
+            lay(mask, tap * code.cols, code.mask_row(source).unwrap_or(&ones));
+        }
+    }
 }
 
 /// A row of `cols` set bits.

@@ -7,7 +7,7 @@ use crate::cpu::Cpu;
 use crate::elementwise::climb;
 use crate::kernels::Counts;
 use crate::memory::Buffer;
-use crate::patches::{Patches, patches};
+use crate::patches::Packed;
 use crate::real::{Real, same};
 
 /// Words of XOR and popcount below which a product is not worth a second thread.
@@ -98,18 +98,9 @@ impl<'a> Plan<'a> {
         if words == 0 {
             return sums;
         }
-        let gathered = match self.gather {
-            Gather::Rows => None,
-            Gather::Patches { .. } => Some(patches(self.cpu, self.a, self.gather, (first, count))),
-        };
-        let (bits, mask) = match &gathered {
-            Some(Patches { bits, mask }) => (&bits[..], mask.as_deref()),
-            None => {
-                let mask = self.a.mask.as_ref().map(|mask| &mask[first * words..]);
-                (&self.a.bits[first * self.a.stride()..], mask)
-            }
-        };
-        self.count(bits, mask, count, &mut sums);
+        let packed = Packed::of(self.cpu, self.a, self.gather, (first, count));
+        let mask = packed.mask();
+        self.count(packed.bits(), mask, count, &mut sums);
         for (row, sums) in sums.chunks_exact_mut(self.sums_apart()).enumerate() {
             let counting = match mask {
                 None => self.depth as i32,

@@ -2,16 +2,18 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bnn_core::{Clock, Gather, Gradient, Param, Quant, Result, Rule, Updated};
+use bnn_core::{Clock, Gather, Gradient, Optimizer, Param, Quant, Result, Rule, Updated};
 
 use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::elementwise::encode_row;
-use crate::gradient::{OUTPUTS, check_weight, weight, weight_block};
+use crate::gradient::{ByOutputs, weight};
 use crate::kernels::Lanes;
 use crate::memory::Buffer;
-use crate::operand;
 use crate::real::{Real, same};
+
+/// Rows that one task takes where the gradient is there already.
+const ROWS: usize = 128;
 
 /// See [`TrainBackend::update`](bnn_core::TrainBackend::update).
 pub(crate) fn update(
@@ -30,8 +32,8 @@ pub(crate) fn update(
     let step = Step { rule, step_size: Clock::from_row(clock.view())?.step_size };
     let mut code = quant.map(|quant| cpu.code(dim, quant.levels.scale, quant.levels.weights()));
     let (flips, clipped) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    cpu.workers.each(blocks(param, &mut code), |mut block| {
-        let gradient = source.block(cpu, block.index, block.value.len());
+    cpu.workers.each(blocks(param, &mut code, source.rows_per_task()), |mut block| {
+        let gradient = source.rows(cpu, block.first, block.value.len() / block.cols);
         let (flip, clip) = block.run(cpu, gradient.numbers(), step, quant);
         flips.fetch_add(flip, Ordering::Relaxed);
         clipped.fetch_add(clip, Ordering::Relaxed);
@@ -44,12 +46,8 @@ pub(crate) fn update(
 enum Source<'a> {
     Borrowed(&'a Real),
     Formed(Real),
-    /// A product to be formed block by block: `dy^T a`.
-    Product {
-        dy: &'a Real,
-        a: Buffer<f32>,
-        depth: usize,
-    },
+    /// A product to be formed block by block.
+    Product(ByOutputs<'a>),
 }
 
 /// Some rows of a gradient.
@@ -63,9 +61,7 @@ impl<'a> Source<'a> {
         match gradient {
             Gradient::Ready(real) => Ok(Self::Borrowed(real)),
             Gradient::Product { dy, a, gather: Gather::Rows } => {
-                let depth = check_weight(dy, &a, &Gather::Rows)?.1;
-                let a = operand::gathered(cpu, &a, &Gather::Rows, (0, dy.rows));
-                Ok(Self::Product { dy, a, depth })
+                Ok(Self::Product(ByOutputs::new(cpu, dy, &a)?))
             }
             Gradient::Product { dy, a, gather } => Ok(Self::Formed(weight(cpu, dy, a, gather)?)),
         }
@@ -75,21 +71,24 @@ impl<'a> Source<'a> {
         match self {
             Self::Borrowed(real) => real.dim(),
             Self::Formed(real) => real.dim(),
-            Self::Product { dy, depth, .. } => (dy.cols, *depth),
+            Self::Product(product) => product.dim(),
         }
     }
 
-    /// Block number `index`, of `len` numbers.
-    fn block(&self, cpu: &Cpu, index: usize, len: usize) -> Rows<'_> {
-        let first = index * OUTPUTS;
+    /// Rows of the parameter that one task takes.
+    fn rows_per_task(&self) -> usize {
         match self {
-            Self::Borrowed(real) => Rows::Borrowed(&real.data[first * real.cols..][..len]),
-            Self::Formed(real) => Rows::Borrowed(&real.data[first * real.cols..][..len]),
-            Self::Product { dy, a, depth } => {
-                let mut rows = cpu.take_zeroed(len);
-                weight_block(dy, (0, dy.rows), a, (first, *depth), &mut rows);
-                Rows::Formed(rows)
-            }
+            Self::Product(product) => product.outputs(),
+            Self::Borrowed(_) | Self::Formed(_) => ROWS,
+        }
+    }
+
+    /// Some rows of the gradient.
+    fn rows(&self, cpu: &Cpu, first: usize, count: usize) -> Rows<'_> {
+        match self {
+            Self::Borrowed(real) => Rows::Borrowed(real.rows_at(first, count)),
+            Self::Formed(real) => Rows::Borrowed(real.rows_at(first, count)),
+            Self::Product(product) => Rows::Formed(product.rows(cpu, first, count)),
         }
     }
 }
@@ -105,7 +104,8 @@ impl Rows<'_> {
 
 /// Some rows of a parameter and of its code.
 struct Block<'a> {
-    index: usize,
+    /// Its first row.
+    first: usize,
     cols: usize,
     value: &'a mut [f32],
     m: &'a mut [f32],
@@ -114,20 +114,21 @@ struct Block<'a> {
     words: usize,
 }
 
-/// The blocks of a parameter: [`OUTPUTS`] rows each.
+/// The blocks of a parameter, of so many rows each.
 fn blocks<'a>(
     param: &'a mut Param<Cpu>,
     code: &'a mut Option<Code>,
+    rows: usize,
 ) -> impl Iterator<Item = Block<'a>> + Send {
     let cols = param.value.cols;
-    let len = (OUTPUTS * cols).max(1);
+    let len = (rows * cols).max(1);
     let (stride, words) = code.as_ref().map_or((1, 1), |code| (code.stride(), code.words()));
-    let mut bits = code.as_mut().map(|code| code.bits.chunks_mut((OUTPUTS * stride).max(1)));
+    let mut bits = code.as_mut().map(|code| code.bits.chunks_mut((rows * stride).max(1)));
     let moments = param.m.data.chunks_mut(len).zip(param.v.data.chunks_mut(len));
     let values = param.value.data.chunks_mut(len).zip(moments).enumerate();
     values.map(move |(index, (value, (m, v)))| {
         let bits = bits.as_mut().and_then(Iterator::next);
-        Block { index, cols, value, m, v, bits, words }
+        Block { first: index * rows, cols, value, m, v, bits, words }
     })
 }
 
@@ -190,9 +191,26 @@ struct Move<'a> {
 impl Lanes for Move<'_> {
     type Output = usize;
 
+    /// Each arm knows its optimizer, so that the loop in it has no branch and fills the registers.
     #[inline(always)]
     fn run(self) -> usize {
-        let Step { rule, step_size } = self.step;
+        let rule = *self.step.rule;
+        match rule.optimizer {
+            Optimizer::Adam { beta1, beta2, eps } => {
+                self.by(Rule { optimizer: Optimizer::Adam { beta1, beta2, eps }, ..rule })
+            }
+            Optimizer::ShiftAdaMax { beta1, beta2, eps, written_back } => {
+                let optimizer = Optimizer::ShiftAdaMax { beta1, beta2, eps, written_back };
+                self.by(Rule { optimizer, ..rule })
+            }
+        }
+    }
+}
+
+impl Move<'_> {
+    #[inline(always)]
+    fn by(self, rule: Rule) -> usize {
+        let step_size = self.step.step_size;
         let moments = self.m.iter_mut().zip(self.v);
         let mut clipped = 0u32;
         for ((p, &g), (m, v)) in self.value.iter_mut().zip(self.gradient).zip(moments) {

@@ -23,12 +23,17 @@ impl Workers {
             return Err(Error::value("threads", format!("{count} is not in 1..={MOST}")));
         }
         if count == 1 {
-            return Ok(Self { own: None, alone: true });
+            return Ok(Self::alone());
         }
         let name = |index| format!("bnn-cpu-{index}");
         let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
         let pool = pool.map_err(|e| Error::Device { op: "start threads", source: Box::new(e) })?;
         Ok(Self { own: Some(Arc::new(pool)), alone: false })
+    }
+
+    /// No threads but the caller's own.
+    pub(crate) fn alone() -> Self {
+        Self { own: None, alone: true }
     }
 
     /// Number of threads.

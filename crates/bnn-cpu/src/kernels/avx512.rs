@@ -2,10 +2,18 @@
 
 use std::arch::x86_64::*;
 
-use super::{Counts, Kernel, Lanes, Set};
+use super::{Counts, Kernel, LINE, Lanes, Line, Set};
 
-pub(super) const KERNEL: Kernel =
-    Kernel { name: "avx512", missing, tile_rows: ROWS, counts, crossings, lanes: Set::Avx512 };
+pub(super) const KERNEL: Kernel = Kernel {
+    name: "avx512",
+    missing,
+    tile_rows: ROWS,
+    counts,
+    crossings,
+    spread,
+    transpose,
+    lanes: Set::Avx512,
+};
 
 /// Rows of a tile.
 const ROWS: usize = 4;
@@ -159,6 +167,54 @@ fn pack(x: &[f32], bits: &mut [u64], compare: impl Fn(__m512, usize) -> u16) {
     }
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn spread(bits: &[u64], value: u8, bytes: &mut [u8]) {
+    let value = _mm512_set1_epi8(value.cast_signed());
+    for (&word, bytes) in bits.iter().zip(bytes.as_chunks_mut().0) {
+        let sum = load_bytes(bytes);
+        store_bytes(bytes, _mm512_mask_add_epi8(sum, word, sum, value));
+    }
+}
+
+/// Squares of 4 x 4 reals are transposed inside the four 128-bit parts of the registers, by pairs of
+/// reals and then of pairs; then the parts change places, which transposes the square of squares.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn transpose(from: &[Line; LINE], to: &mut [Line; LINE]) {
+    let mut parts = [_mm512_setzero_ps(); LINE];
+    for (parts, rows) in parts.as_chunks_mut::<4>().0.iter_mut().zip(from.as_chunks::<4>().0) {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|at| load_reals(&rows[at]));
+        let [ab, cd] = [pairs(_mm512_unpacklo_ps(a, b)), pairs(_mm512_unpacklo_ps(c, d))];
+        let [upper_ab, upper_cd] =
+            [pairs(_mm512_unpackhi_ps(a, b)), pairs(_mm512_unpackhi_ps(c, d))];
+        *parts = [
+            _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)),
+            _mm512_castpd_ps(_mm512_unpacklo_pd(upper_ab, upper_cd)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(upper_ab, upper_cd)),
+        ];
+    }
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    for at in 0..4 {
+        let [a, b, c, d] = [0, 4, 8, 12].map(|square| parts[square + at]);
+        let [even_ab, even_cd] =
+            [_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<EVEN>(c, d)];
+        let [odd_ab, odd_cd] =
+            [_mm512_shuffle_f32x4::<ODD>(a, b), _mm512_shuffle_f32x4::<ODD>(c, d)];
+        store_reals(&mut to[at], _mm512_shuffle_f32x4::<EVEN>(even_ab, even_cd));
+        store_reals(&mut to[4 + at], _mm512_shuffle_f32x4::<EVEN>(odd_ab, odd_cd));
+        store_reals(&mut to[8 + at], _mm512_shuffle_f32x4::<ODD>(even_ab, even_cd));
+        store_reals(&mut to[12 + at], _mm512_shuffle_f32x4::<ODD>(odd_ab, odd_cd));
+    }
+}
+
+/// Pairs of reals as numbers of twice the width.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn pairs(reals: __m512) -> __m512d {
+    _mm512_castps_pd(reals)
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load(line: &[u64; 8]) -> __m512i {
@@ -171,6 +227,27 @@ fn load(line: &[u64; 8]) -> __m512i {
 fn load_reals(x: &[f32; 16]) -> __m512 {
     // SAFETY: the numbers are 64 bytes; the load needs no alignment.
     unsafe { _mm512_loadu_ps(x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_reals(x: &mut [f32; 16], reals: __m512) {
+    // SAFETY: the numbers are 64 bytes, borrowed alone; the store needs no alignment.
+    unsafe { _mm512_storeu_ps(x.as_mut_ptr(), reals) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bytes(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: these are 64 bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_bytes(to: &mut [u8; 64], bytes: __m512i) {
+    // SAFETY: these are 64 bytes, borrowed alone; the store needs no alignment.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), bytes) }
 }
 
 #[inline]

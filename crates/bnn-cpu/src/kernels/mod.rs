@@ -20,6 +20,12 @@ pub(crate) static KERNELS: &[Kernel] = &[
     portable::KERNEL,
 ];
 
+/// Reals of a [`Line`].
+pub(crate) const LINE: usize = 16;
+
+/// Reals side by side: one 512-bit register, two of 256 bits, four of 128.
+pub(crate) type Line = [f32; LINE];
+
 /// The kernels of one instruction set.
 pub(crate) struct Kernel {
     name: &'static str,
@@ -31,6 +37,10 @@ pub(crate) struct Kernel {
     counts: unsafe fn(&Counts<'_>, &mut [i32]),
     /// See [`Kernel::crossings`].
     crossings: unsafe fn(&[f32], &[f32], &mut [u64]),
+    /// See [`Kernel::spread`].
+    spread: unsafe fn(&[u64], u8, &mut [u8]),
+    /// See [`Kernel::transpose`].
+    transpose: unsafe fn(&[Line; LINE], &mut [Line; LINE]),
     lanes: Set,
 }
 
@@ -112,6 +122,18 @@ impl Kernel {
         debug_assert_eq!(bits.len(), x.len().div_ceil(64));
         // SAFETY: the processor has the instructions (see above).
         unsafe { (self.crossings)(x, cuts, bits) }
+    }
+
+    /// Adds `value` to every byte whose bit is set: 64 bytes per word, as far as both go.
+    pub(crate) fn spread(&self, bits: &[u64], value: u8, bytes: &mut [u8]) {
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { (self.spread)(bits, value, bytes) }
+    }
+
+    /// Writes the columns of a square as rows.
+    pub(crate) fn transpose(&self, from: &[Line; LINE], to: &mut [Line; LINE]) {
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { (self.transpose)(from, to) }
     }
 
     /// Runs a loop compiled for the kernel's instruction set.

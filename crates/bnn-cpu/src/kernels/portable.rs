@@ -1,6 +1,6 @@
 //! Kernels in plain Rust, for any processor.
 
-use super::{Counts, Kernel, Set};
+use super::{Counts, Kernel, LINE, Line, Set};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "portable",
@@ -8,6 +8,8 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile_rows: 1,
     counts,
     crossings,
+    spread,
+    transpose,
     lanes: Set::Portable,
 };
 
@@ -60,4 +62,27 @@ fn crossings(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
 #[inline]
 fn pack(x: &[f32], cut: impl Fn(usize) -> f32) -> u64 {
     x.iter().enumerate().fold(0, |bits, (at, &x)| bits | u64::from(x >= cut(at)) << at)
+}
+
+/// Eight bits at a time become eight bytes: a multiplication copies the bits into every byte, a mask
+/// keeps bit `i` in byte `i`, and an addition carries whatever is left into the byte's top bit.
+pub(super) fn spread(bits: &[u64], value: u8, bytes: &mut [u8]) {
+    const EVERY: u64 = 0x0101_0101_0101_0101;
+    const DIAGONAL: u64 = 0x8040_2010_0804_0201;
+    const CARRY: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    let eights = bits.iter().flat_map(|word| word.to_le_bytes());
+    for (eight, bytes) in eights.zip(bytes.as_chunks_mut::<8>().0) {
+        let kept = (u64::from(eight) * EVERY) & DIAGONAL;
+        let set = (((kept & CARRY) + CARRY) | kept) >> 7 & EVERY;
+        let sum = u64::from_le_bytes(*bytes) + set * u64::from(value);
+        *bytes = sum.to_le_bytes();
+    }
+}
+
+pub(super) fn transpose(from: &[Line; LINE], to: &mut [Line; LINE]) {
+    for (row, line) in from.iter().enumerate() {
+        for (to, &real) in to.iter_mut().zip(line) {
+            to[row] = real;
+        }
+    }
 }

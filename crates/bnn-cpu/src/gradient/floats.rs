@@ -1,9 +1,8 @@
-//! Gradients of products: matrices of reals times decoded codes, block by block.
-//!
-//! Blocks depend on the shape alone, so that results do not depend on the number of threads.
+//! Gradients of products with reals, or with codes of several planes, decoded block by block.
 
-use bnn_core::{Error, Gather, Operand, Result};
+use bnn_core::{Gather, Operand};
 
+use super::{ROWS, image_count, scatter};
 use crate::cpu::Cpu;
 use crate::kernels::{Strided, StridedMut, multiply};
 use crate::memory::Buffer;
@@ -14,26 +13,10 @@ use crate::real::Real;
 const SQUARE: usize = 512;
 
 /// Outputs whose weight gradient one task forms.
-pub(crate) const OUTPUTS: usize = 128;
-
-/// Gathered rows that are decoded at a time.
-const ROWS: usize = 4096;
-
-/// See [`TrainBackend::product_grad_input`](bnn_core::TrainBackend::product_grad_input).
-pub(crate) fn input(cpu: &Cpu, dy: &Real, w: Operand<'_, Cpu>, gather: &Gather) -> Result<Real> {
-    let channels = operand::dim(&w).1 / gather.taps();
-    let shape = (gather.in_rows(dy.rows)?, channels);
-    check(gather, shape, operand::dim(&w), dy)?;
-    match gather {
-        Gather::Rows => Ok(input_of_rows(cpu, dy, &w)),
-        Gather::Patches { grid, .. } => {
-            Ok(input_of_patches(cpu, dy, w, gather, (shape, grid.pixels())))
-        }
-    }
-}
+pub(super) const OUTPUTS: usize = 128;
 
 /// Every task forms a block of columns from squares of the weights.
-fn input_of_rows(cpu: &Cpu, dy: &Real, w: &Operand<'_, Cpu>) -> Real {
+pub(super) fn input_of_rows(cpu: &Cpu, dy: &Real, w: &Operand<'_, Cpu>) -> Real {
     let (outputs, depth) = operand::dim(w);
     let mut dx = cpu.real((dy.rows, depth));
     if dy.rows == 0 || outputs == 0 {
@@ -81,18 +64,19 @@ fn square(
 }
 
 /// Every task takes whole images: the gradients of gathered entries, then their sums.
-fn input_of_patches(
+pub(super) fn input_of_patches(
     cpu: &Cpu,
     dy: &Real,
     w: Operand<'_, Cpu>,
     gather: &Gather,
-    (shape, pixels): ((usize, usize), usize),
+    shape: (usize, usize),
 ) -> Real {
     let (outputs, depth) = operand::dim(&w);
     let w = Reals::of(cpu, w);
     let mut dx = cpu.real(shape);
-    let per_image = dy.rows / (shape.0 / pixels).max(1);
-    let tasks = dx.data.chunks_mut((pixels * shape.1).max(1)).enumerate();
+    let images = image_count(gather, shape.0);
+    let per_image = dy.rows / images;
+    let tasks = dx.data.chunks_mut((shape.0 * shape.1 / images).max(1)).enumerate();
     cpu.workers.each(tasks, |(image, dx)| {
         let dy = Strided::rows(dy.rows_at(image * per_image, per_image), outputs);
         let mut columns = cpu.take_zeroed(per_image * depth);
@@ -105,21 +89,14 @@ fn input_of_patches(
     dx
 }
 
-/// Adds the gradients of gathered entries to those of their sources.
-fn scatter(columns: &[f32], gather: &Gather, channels: usize, dx: &mut [f32]) {
-    for (row, taps) in columns.chunks_exact(gather.taps() * channels).enumerate() {
-        for (tap, from) in taps.chunks_exact(channels).enumerate() {
-            if let Some(source) = gather.source(row, tap) {
-                let to = &mut dx[source * channels..][..channels];
-                to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
-            }
-        }
-    }
-}
-
-/// See [`TrainBackend::product_grad_weight`](bnn_core::TrainBackend::product_grad_weight).
-pub(crate) fn weight(cpu: &Cpu, dy: &Real, a: Operand<'_, Cpu>, gather: &Gather) -> Result<Real> {
-    let shape = check_weight(dy, &a, gather)?;
+/// Every task forms the gradients of some outputs.
+pub(super) fn weight(
+    cpu: &Cpu,
+    dy: &Real,
+    a: Operand<'_, Cpu>,
+    gather: &Gather,
+    shape: (usize, usize),
+) -> Real {
     let mut dw = cpu.real(shape);
     dw.data.fill(0.0);
     for first in (0..dy.rows).step_by(ROWS) {
@@ -130,22 +107,11 @@ pub(crate) fn weight(cpu: &Cpu, dy: &Real, a: Operand<'_, Cpu>, gather: &Gather)
             weight_block(dy, (first, count), &a, (task * OUTPUTS, shape.1), dw);
         });
     }
-    Ok(dw)
-}
-
-/// The shape of the weights' gradient.
-pub(crate) fn check_weight(
-    dy: &Real,
-    a: &Operand<'_, Cpu>,
-    gather: &Gather,
-) -> Result<(usize, usize)> {
-    let shape = (dy.cols, gather.taps() * operand::dim(a).1);
-    check(gather, operand::dim(a), shape, dy)?;
-    Ok(shape)
+    dw
 }
 
 /// Adds to some outputs' rows of the weight gradient what some rows of `a` contribute.
-pub(crate) fn weight_block(
+pub(super) fn weight_block(
     dy: &Real,
     (row, count): (usize, usize),
     a: &[f32],
@@ -157,13 +123,4 @@ pub(crate) fn weight_block(
     let g = Strided { data: g, rows_apart: 1, cols_apart: dy.cols };
     let out = StridedMut { data: dw, rows_apart: depth };
     multiply(out, g, Strided::rows(a, depth), (outputs, depth, count), true);
-}
-
-fn check(gather: &Gather, a: (usize, usize), w: (usize, usize), dy: &Real) -> Result<()> {
-    let want = gather.product_shape(a, w)?;
-    if dy.dim() != want {
-        let got = format!("{:?}", dy.dim());
-        return Err(Error::shape("product gradient", format!("dy {want:?}"), got));
-    }
-    Ok(())
 }

@@ -1,0 +1,245 @@
+//! Products of reals with signs without a multiplication: tables of signed partial sums.
+//!
+//! `out[col][lane] = sum_k real[k][lane] * sign[k][col]`: both gradients of a binary product have
+//! this form. Five consecutive `k` have only 32 combinations of signs, so their 32 signed sums are
+//! tabulated once, for sixteen lanes side by side, and each column adds one entry instead of five
+//! products (the method of the Four Russians: Arlazarov, Dinic, Kronrod, Faradzhev 1970).
+//!
+//! ```text
+//! digits   column block 0: group 0: 512 bytes, group 1: ..      one byte per column: which entry
+//! table    entry 0: -a-b-c-d-e, entry 1: +a-b-c-d-e, ..         sixteen lanes each, 2 KiB
+//! ```
+//! A sign with holes has three values; three of them make 27 combinations of the same table.
+//! Every output is a sum over the groups in their order: neither threads nor tiles change it.
+
+use std::ops::Range;
+
+use crate::cpu::Cpu;
+use crate::kernels::{LINE, Lanes, Line};
+use crate::memory::Buffer;
+use crate::patches::Packed;
+
+/// Columns of a block of digits.
+pub(super) const BLOCK: usize = 512;
+
+/// Entries of a table: the combinations of five signs.
+const ENTRIES: usize = 32;
+
+/// Tables that stay in L1 while the columns pass by: 24 KiB.
+const TABLES: usize = 12;
+
+/// The signed sums of one group.
+type Table = [Line; ENTRIES];
+
+/// The table entries that the columns of some rows of packed signs choose.
+pub(super) struct Digits {
+    bytes: Buffer<u8>,
+    kind: Kind,
+    /// Rows of signs: the length of the sums.
+    rows: usize,
+    /// Columns of signs: the number of sums per lane.
+    cols: usize,
+}
+
+/// What one row of signs contributes to a digit.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// -1 or +1: five rows to a group.
+    Binary,
+    /// -1, 0 or +1: three rows to a group.
+    Ternary,
+}
+
+/// Reals in lanes: line `k` of the lanes from `lane` on lies at `k * apart + lane`.
+#[derive(Clone, Copy)]
+pub(super) struct Reals<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) apart: usize,
+    /// Lanes in use; those behind count 0.
+    pub(super) lanes: usize,
+    /// Multiplies all reals.
+    pub(super) scale: f32,
+}
+
+impl Kind {
+    /// Rows of signs in a group.
+    fn rows(self) -> usize {
+        match self {
+            Self::Binary => 5,
+            Self::Ternary => 3,
+        }
+    }
+
+    /// Values of one sign.
+    fn radix(self) -> usize {
+        match self {
+            Self::Binary => 2,
+            Self::Ternary => 3,
+        }
+    }
+}
+
+impl Digits {
+    /// The digits of `rows` packed rows of `cols` signs.
+    pub(super) fn of(cpu: &Cpu, signs: &Packed<'_>, rows: usize, cols: usize) -> Self {
+        let kind = if signs.mask().is_some() { Kind::Ternary } else { Kind::Binary };
+        let per_block = rows.div_ceil(kind.rows()) * BLOCK;
+        let mut bytes = cpu.take_zeroed(cols.div_ceil(BLOCK) * per_block);
+        let blocks = bytes.chunks_mut(per_block.max(1)).enumerate();
+        cpu.workers.each(blocks, |(block, bytes)| {
+            for (group, bytes) in bytes.chunks_exact_mut(BLOCK).enumerate() {
+                spread(cpu, signs, kind, (group, rows), block, bytes);
+            }
+        });
+        Self { bytes, kind, rows, cols }
+    }
+
+    /// Number of column blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.cols.div_ceil(BLOCK)
+    }
+
+    /// Number of columns.
+    pub(super) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Adds, for the columns of some blocks, the sums of sixteen lanes from `lane` on to `out`:
+    /// one line per column, up to a multiple of sixteen.
+    pub(super) fn add_sums(
+        &self,
+        cpu: &Cpu,
+        reals: Reals<'_>,
+        lane: usize,
+        blocks: Range<usize>,
+        out: &mut [Line],
+    ) {
+        let groups = self.rows.div_ceil(self.kind.rows());
+        let mut memory = cpu.take(TABLES * ENTRIES * LINE);
+        let tables: &mut [Table] = memory.as_chunks_mut().0.as_chunks_mut().0;
+        for first in (0..groups).step_by(TABLES) {
+            let count = TABLES.min(groups - first);
+            for (group, table) in (first..).zip(&mut tables[..count]) {
+                self.tabulate(cpu, reals, lane, group, table);
+            }
+            for (block, out) in blocks.clone().zip(out.chunks_mut(BLOCK)) {
+                let digits = self.bytes[(block * groups + first) * BLOCK..].as_chunks().0;
+                let (tables, digits) = (&tables[..count], &digits[..count]);
+                cpu.kernel.lanes(LookUp { tables, digits, out });
+            }
+        }
+    }
+
+    /// Fills the table of a group: entry `sum_j digit_j radix^j` is the signed sum of its digits.
+    fn tabulate(&self, cpu: &Cpu, reals: Reals<'_>, lane: usize, group: usize, table: &mut Table) {
+        let per_group = self.kind.rows();
+        let rows = group * per_group..self.rows.min((group + 1) * per_group);
+        let mut lines = [[0.0; LINE]; 5];
+        for (line, k) in lines.iter_mut().zip(rows.clone()) {
+            reals.read(k, lane, line);
+        }
+        cpu.kernel.lanes(Tabulate { lines: &lines[..rows.len()], radix: self.kind.radix(), table });
+    }
+}
+
+impl Reals<'_> {
+    /// Line `k` of the lanes from `lane` on, scaled.
+    fn read(&self, k: usize, lane: usize, line: &mut Line) {
+        let count = LINE.min(self.lanes - lane);
+        let numbers = &self.data[k * self.apart + lane..][..count];
+        line.iter_mut().zip(numbers).for_each(|(line, &real)| *line = real * self.scale);
+    }
+}
+
+/// Writes the digits of one group for the columns of one block.
+fn spread(
+    cpu: &Cpu,
+    signs: &Packed<'_>,
+    kind: Kind,
+    (group, rows): (usize, usize),
+    block: usize,
+    bytes: &mut [u8],
+) {
+    let first = group * kind.rows();
+    let mut value = 1;
+    for row in first..rows.min(first + kind.rows()) {
+        let words = block * BLOCK / 64..signs.words().min((block + 1) * BLOCK / 64);
+        let bits = &signs.row(row)[words.clone()];
+        match signs.mask_row(row).map(|mask| &mask[words]) {
+            None => cpu.kernel.spread(bits, value, bytes),
+            Some(mask) => {
+                let mut part = [0; BLOCK / 64];
+                let part = &mut part[..bits.len()];
+                part.iter_mut().zip(mask).for_each(|(part, mask)| *part = !mask);
+                cpu.kernel.spread(part, value, bytes);
+                part.iter_mut().zip(bits).zip(mask).for_each(|((part, b), m)| *part = b & m);
+                cpu.kernel.spread(part, 2 * value, bytes);
+            }
+        }
+        value *= kind.radix() as u8;
+    }
+}
+
+/// All signed sums of a few lines.
+struct Tabulate<'a> {
+    lines: &'a [Line],
+    radix: usize,
+    table: &'a mut Table,
+}
+
+impl Lanes for Tabulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { lines, radix, table } = self;
+        table[0] = [0.0; LINE];
+        let mut filled = 1;
+        for line in lines {
+            for entry in 0..filled {
+                let sum = table[entry];
+                let mut low = sum;
+                let mut high = sum;
+                for at in 0..LINE {
+                    low[at] -= line[at];
+                    high[at] += line[at];
+                }
+                if radix == 3 {
+                    table[entry + filled] = sum;
+                }
+                table[entry] = low;
+                table[entry + (radix - 1) * filled] = high;
+            }
+            filled *= radix;
+        }
+    }
+}
+
+/// Adds the chosen entries of some tables to the lines of a block of columns.
+struct LookUp<'a> {
+    tables: &'a [Table],
+    digits: &'a [[u8; BLOCK]],
+    out: &'a mut [Line],
+}
+
+impl Lanes for LookUp<'_> {
+    type Output = ();
+
+    /// Four columns at a time, so that the latency of one addition hides behind the others'.
+    #[inline(always)]
+    fn run(self) {
+        for (at, lines) in self.out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let mut sums = *lines;
+            for (table, digits) in self.tables.iter().zip(self.digits) {
+                let chosen: &[u8; 4] = &digits.as_chunks().0[at];
+                for (sum, &digit) in sums.iter_mut().zip(chosen) {
+                    let entry = &table[usize::from(digit) % ENTRIES];
+                    for lane in 0..LINE {
+                        sum[lane] += entry[lane];
+                    }
+                }
+            }
+            *lines = sums;
+        }
+    }
+}
