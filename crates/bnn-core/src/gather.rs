@@ -56,6 +56,9 @@ pub enum Gather {
     },
 }
 
+/// The grid of rows that are no images.
+const PIXEL: Grid = Grid { height: 1, width: 1 };
+
 impl Grid {
     /// Pixels of one image.
     pub fn pixels(&self) -> usize {
@@ -151,6 +154,30 @@ impl Gather {
         Ok(out_rows / out * grid.pixels())
     }
 
+    /// The taps of an output row that lie inside the grid, in row-major order, each with the operand
+    /// row under it: the same as [`Gather::source`], without a division per tap.
+    ///
+    /// # Panics
+    /// If the window does not fit its grid; [`Gather::out_rows`] tells first.
+    pub fn sources(&self, out_row: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (grid, window) = match *self {
+            Self::Rows => (PIXEL, PIXEL.whole()),
+            Self::Patches { grid, window } => (grid, window),
+        };
+        let out = window.positions(grid).expect("the window was checked");
+        let (image, place) = (out_row / out.pixels(), out_row % out.pixels());
+        let (top, left) = (place / out.width * window.stride, place % out.width * window.stride);
+        let along = move |from: usize, tap: usize, size: usize| {
+            (from + tap).checked_sub(window.pad).filter(|&at| at < size)
+        };
+        (0..window.height).flat_map(move |i| {
+            let row = along(top, i, grid.height).map(|y| (image * grid.height + y) * grid.width);
+            (0..window.width).filter_map(move |j| {
+                Some((i * window.width + j, row? + along(left, j, grid.width)?))
+            })
+        })
+    }
+
     /// The operand row under a tap of an output row, or none where the tap lies outside the grid.
     ///
     /// # Panics
@@ -205,6 +232,18 @@ mod tests {
                     let position = (out.height + oy) * out.width + ox; // in the second image
                     prop_assert_eq!(gather.source(position, ty * side + tx), want);
                 }
+            }
+        }
+
+        #[test]
+        fn sources_are_the_sources_of_the_taps(
+            size in 1usize..6, side in 1usize..4, stride in 1usize..3, pad in 0usize..3, row in 0usize..40,
+        ) {
+            let (grid, window) = (Grid { height: size, width: size + 1 }, Window::square(side, stride, pad));
+            prop_assume!(window.positions(grid).is_ok());
+            for gather in [Gather::Rows, Gather::Patches { grid, window }] {
+                let taps = (0..gather.taps()).filter_map(|tap| Some((tap, gather.source(row, tap)?)));
+                prop_assert!(gather.sources(row).eq(taps));
             }
         }
 

@@ -54,12 +54,12 @@ pub(crate) fn gathered(
     let channels = dim(operand).1;
     let depth = gather.taps() * channels;
     let mut out = cpu.take(count * depth);
-    for (row, out) in out.chunks_exact_mut(depth.max(1)).enumerate() {
-        for (tap, out) in out.chunks_exact_mut(channels.max(1)).enumerate() {
-            match gather.source(first + row, tap) {
-                None => out.fill(0.0),
-                Some(source) => read(cpu, operand, source, out),
-            }
+    for (row, out) in (first..).zip(out.chunks_exact_mut(depth.max(1))) {
+        if !matches!(gather, Gather::Rows) {
+            out.fill(0.0);
+        }
+        for (tap, source) in gather.sources(row) {
+            read(cpu, operand, source, &mut out[tap * channels..][..channels]);
         }
     }
     out

@@ -107,8 +107,7 @@ fn gather_bits(
     bits: &mut [u64],
 ) {
     for (row, bits) in (first..).zip(bits.chunks_exact_mut(stride.max(1))) {
-        for tap in 0..gather.taps() {
-            let Some(source) = gather.source(row, tap) else { continue };
+        for (tap, source) in gather.sources(row) {
             let planes = code.row(source).chunks_exact(code.words().max(1));
             for (to, from) in bits.chunks_exact_mut(words.max(1)).zip(planes) {
                 lay(to, tap * code.cols, from);
@@ -120,8 +119,7 @@ fn gather_bits(
 fn gather_mask(code: &Code, gather: &Gather, first: usize, words: usize, mask: &mut [u64]) {
     let ones = ones(code.cols);
     for (row, mask) in (first..).zip(mask.chunks_exact_mut(words.max(1))) {
-        for tap in 0..gather.taps() {
-            let Some(source) = gather.source(row, tap) else { continue };
+        for (tap, source) in gather.sources(row) {
             lay(mask, tap * code.cols, code.mask_row(source).unwrap_or(&ones));
         }
     }

@@ -1,11 +1,11 @@
-//! The contract of training on the processor. Loss and pooling of reals keep their defaults.
+//! The contract of training on the processor. The loss keeps its default: scores are few.
 
 use bnn_core::{
-    Draw, Gather, Gradient, Norm, NormGrad, Normed, Operand, Param, Quant, Result, Rule, Running,
-    TrainBackend, Updated,
+    Draw, Gather, Gradient, Grid, Norm, NormGrad, Normed, Operand, Param, Pooled, Quant, Result,
+    Rule, Running, TrainBackend, Updated, Window,
 };
 
-use crate::{Code, Cpu, Real, elementwise, gradient, norm, update};
+use crate::{Code, Cpu, Real, elementwise, gradient, norm, pooling, update};
 
 impl TrainBackend for Cpu {
     fn product_grad_input(&self, dy: &Real, w: Operand<'_, Self>, gather: &Gather) -> Result<Real> {
@@ -52,6 +52,14 @@ impl TrainBackend for Cpu {
         norm: &Norm,
     ) -> Result<Real> {
         norm::evaluate(self, x, (gamma, beta), running, norm)
+    }
+
+    fn max_pool(&self, x: &Real, grid: Grid, window: Window) -> Result<Pooled<Self>> {
+        pooling::max_pool(self, x, grid, window)
+    }
+
+    fn max_pool_grad(&self, dy: &Real, taps: &Real, grid: Grid, window: Window) -> Result<Real> {
+        pooling::max_pool_grad(self, dy, taps, grid, window)
     }
 
     fn pass_through(&self, dy: &Real, x: &Real, code: &Code, quant: &Quant) -> Result<Real> {

@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use ndarray::{Array2, Axis};
 
+use crate::augment::Augment;
 use crate::images::Images;
 use crate::random::Random;
 use crate::{Error, Result};
@@ -51,6 +52,24 @@ pub enum Last {
     Keep,
 }
 
+/// How an epoch is cut into batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Images in a batch.
+    pub batch: usize,
+    /// What happens to images that do not fill one.
+    pub last: Last,
+    /// What is done to every image.
+    pub augment: Augment,
+}
+
+impl Plan {
+    /// Batches of so many images as they are; images that do not fill one are left out.
+    pub fn of(batch: usize) -> Self {
+        Self { batch, last: Last::Drop, augment: Augment::default() }
+    }
+}
+
 /// Images with their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -69,31 +88,16 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Batches of `batch` images from step `start` on; the last images are left out if they do not
-    /// fill a batch.
+    /// The batches of an epoch from step `start` on.
     ///
     /// # Errors
     /// [`Error::Batches`] if there are no images, not enough for a batch, or no step `start`;
     /// [`Error::Thread`] if the system has no thread left.
-    pub fn new(images: &Images, batch: usize, order: Order, start: usize) -> Result<Self> {
-        Self::with_last(images, batch, order, start, Last::Drop)
-    }
-
-    /// As [`Batches::new`], where `last` says what happens to images that do not fill a batch.
-    ///
-    /// # Errors
-    /// As [`Batches::new`].
-    pub fn with_last(
-        images: &Images,
-        batch: usize,
-        order: Order,
-        start: usize,
-        last: Last,
-    ) -> Result<Self> {
-        let steps = steps(images, batch, start, last)?;
+    pub fn new(images: &Images, plan: Plan, order: Order, start: usize) -> Result<Self> {
+        let steps = steps(images, plan, start)?;
         let (sender, ready) = sync_channel(AHEAD);
         let images = images.clone();
-        let job = move || prepare(&images, batch, order, start..steps, &sender);
+        let job = move || prepare(&images, plan, order, start..steps, &sender);
         let thread = thread::Builder::new().name("batches".into()).spawn(job);
         Ok(Self { steps, ready: Some((ready, thread.map_err(Error::Thread)?)) })
     }
@@ -122,8 +126,8 @@ impl Drop for Batches {
 }
 
 /// Checks the request and counts the batches of a whole epoch.
-fn steps(images: &Images, batch: usize, start: usize, last: Last) -> Result<usize> {
-    let count = images.len();
+fn steps(images: &Images, plan: Plan, start: usize) -> Result<usize> {
+    let (count, batch) = (images.len(), plan.batch);
     let refuse = |why| Err(Error::Batches { batch, start, images: count, why });
     if count == 0 {
         return refuse("there are no images");
@@ -137,7 +141,7 @@ fn steps(images: &Images, batch: usize, start: usize, last: Last) -> Result<usiz
     if images.labels.len() != count {
         return refuse("there is not one label per image");
     }
-    let steps = match last {
+    let steps = match plan.last {
         Last::Drop => count / batch,
         Last::Keep => count.div_ceil(batch),
     };
@@ -146,19 +150,25 @@ fn steps(images: &Images, batch: usize, start: usize, last: Last) -> Result<usiz
 
 fn prepare(
     images: &Images,
-    batch: usize,
+    plan: Plan,
     order: Order,
     steps: std::ops::Range<usize>,
     sender: &SyncSender<Batch>,
 ) {
-    let order = order.permutation(images.len());
+    let places = order.permutation(images.len());
     let pixels = images.rows(0..images.len());
     for step in steps {
-        let chosen = &order[step * batch..order.len().min((step + 1) * batch)];
-        let batch = Batch {
+        let chosen = &places[step * plan.batch..places.len().min((step + 1) * plan.batch)];
+        let mut batch = Batch {
             pixels: pixels.select(Axis(0), chosen),
             labels: chosen.iter().map(|&image| images.labels[image]).collect(),
         };
+        if !plan.augment.is_none() {
+            for (mut row, &image) in batch.pixels.rows_mut().into_iter().zip(chosen) {
+                let row = row.as_slice_mut().expect("rows are contiguous");
+                plan.augment.apply(images, [order.seed, order.epoch, image as u64], row);
+            }
+        }
         if sender.send(batch).is_err() {
             return; // nobody waits for it any more
         }
@@ -179,7 +189,8 @@ mod tests {
     fn an_early_drop_ends_the_thread() {
         for used in [0, 1, 20, 25] {
             let images = images(100);
-            let mut batches = Batches::new(&images, 4, Order { seed: 1, epoch: 1 }, 0).unwrap();
+            let mut batches =
+                Batches::new(&images, Plan::of(4), Order { seed: 1, epoch: 1 }, 0).unwrap();
             assert_eq!(batches.by_ref().take(used).count(), used);
             drop(batches);
             assert!(images.sole_owner(), "after {used} batches");
@@ -190,7 +201,7 @@ mod tests {
     fn labels_that_were_taken_away_are_missed() {
         let mut images = images(8);
         images.labels.pop();
-        let error = Batches::new(&images, 4, Order { seed: 1, epoch: 1 }, 0).unwrap_err();
+        let error = Batches::new(&images, Plan::of(4), Order { seed: 1, epoch: 1 }, 0).unwrap_err();
         assert!(error.to_string().ends_with("there is not one label per image"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 
 mod images;
 
+mod augment;
 mod batches;
 mod random;
 
@@ -15,7 +16,8 @@ mod mnist;
 
 mod error;
 
-pub use batches::{Batch, Batches, Last, Order};
+pub use augment::Augment;
+pub use batches::{Batch, Batches, Last, Order, Plan};
 pub use catalog::{Listing, catalog, load};
 pub use digits::Digits;
 pub use error::{Error, Result};

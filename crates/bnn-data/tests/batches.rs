@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // in helpers too
 
-use bnn_data::{Batch, Batches, Images, Last, Order};
+use bnn_data::{Augment, Batch, Batches, Images, Last, Order, Plan};
 
 /// `count` images of one row of two bytes, which hold the image's number; so does the label.
 fn images(count: u8) -> Images {
@@ -13,7 +13,7 @@ fn images(count: u8) -> Images {
 const ORDER: Order = Order { seed: 3, epoch: 2 };
 
 fn epoch(images: &Images, batch: usize, start: usize, last: Last) -> Vec<Batch> {
-    Batches::with_last(images, batch, ORDER, start, last).unwrap().collect()
+    Batches::new(images, Plan { last, ..Plan::of(batch) }, ORDER, start).unwrap().collect()
 }
 
 fn labels(batches: &[Batch]) -> Vec<u8> {
@@ -42,8 +42,11 @@ fn the_last_batch_is_dropped_or_kept() {
     let images = images(23);
     assert_eq!(sizes(epoch(&images, 5, 0, Last::Keep)), [5, 5, 5, 5, 3]);
     assert_eq!(sizes(epoch(&images, 5, 0, Last::Drop)), [5, 5, 5, 5]);
-    assert_eq!(sizes(Batches::new(&images, 5, ORDER, 0).unwrap().collect()), [5, 5, 5, 5]);
-    assert_eq!(Batches::new(&images, 5, ORDER, 3).unwrap().steps(), 4);
+    assert_eq!(
+        sizes(Batches::new(&images, Plan::of(5), ORDER, 0).unwrap().collect()),
+        [5, 5, 5, 5]
+    );
+    assert_eq!(Batches::new(&images, Plan::of(5), ORDER, 3).unwrap().steps(), 4);
 }
 
 #[test]
@@ -55,6 +58,20 @@ fn any_step_may_be_the_first() {
             assert_eq!(epoch(&images, 6, start, last), whole[start..], "from {start}");
         }
     }
+}
+
+#[test]
+fn augmented_batches_do_not_depend_on_where_the_epoch_starts() {
+    let images = images(40);
+    let plan = Plan { augment: Augment { flip: true, crop: 1 }, ..Plan::of(6) };
+    let epoch = |start, epoch| {
+        let order = Order { epoch, ..ORDER };
+        Batches::new(&images, plan, order, start).unwrap().collect::<Vec<_>>()
+    };
+    let whole = epoch(0, 2);
+    assert_eq!(epoch(3, 2), whole[3..]);
+    assert_ne!(epoch(0, 3)[0].pixels, whole[0].pixels);
+    assert_eq!(labels(&whole), labels(&self::epoch(&images, 6, 0, Last::Drop)));
 }
 
 #[test]
@@ -91,7 +108,7 @@ fn orders_are_uniform() {
 #[test]
 fn impossible_batches_are_refused() {
     let why = |count, batch, start| {
-        Batches::new(&images(count), batch, ORDER, start).unwrap_err().to_string()
+        Batches::new(&images(count), Plan::of(batch), ORDER, start).unwrap_err().to_string()
     };
     assert_eq!(
         why(10, 11, 0),

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // in helpers too
 
-use bnn_data::{Batches, Dataset, Digits, Images, Lookup, Order, load};
+use bnn_data::{Batches, Dataset, Digits, Images, Lookup, Order, Plan, load};
 use ndarray::{Array2, Axis};
 
 fn digits() -> Dataset {
@@ -82,7 +82,7 @@ fn linear_error(data: &Dataset) -> f64 {
     let mut weights = Array2::<f32>::zeros((784, 10));
     for epoch in 0..20 {
         let rate = 0.03 / (1.0 + 0.3 * epoch as f32);
-        for batch in Batches::new(&data.train, 50, Order { seed: 0, epoch }, 0).unwrap() {
+        for batch in Batches::new(&data.train, Plan::of(50), Order { seed: 0, epoch }, 0).unwrap() {
             let x = reals(batch.pixels.view());
             let gradient = x.t().dot(&surplus(x.dot(&weights), &batch.labels));
             weights.scaled_add(-rate / 50.0, &gradient);

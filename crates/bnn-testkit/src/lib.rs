@@ -4,6 +4,8 @@
 pub mod cases;
 
 mod check;
+#[cfg(test)]
+mod definitions;
 mod samples;
 mod skip;
 mod suite;

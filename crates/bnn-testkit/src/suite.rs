@@ -24,6 +24,8 @@ pub fn check_inference<B: BinaryBackend>(backend: &B) {
     cases::golden::dense(backend);
     cases::golden::convolution(backend);
     cases::golden::first_layer(backend);
+    cases::golden::bit_planes(backend);
+    cases::golden::linear_codes(backend);
 }
 
 /// Checks every property of [`TrainBackend`]; those of inference are checked by
@@ -57,7 +59,8 @@ pub fn check_training<B: TrainBackend>(backend: &B) {
     cases::golden::adam(backend);
     cases::golden::shift_adamax(backend);
     cases::golden::hinge(backend);
-    cases::steps::training_steps(backend);
+    cases::steps::mlp_steps(backend);
+    cases::steps::convnet_steps(backend);
 }
 
 /// Makes a module `conformance` with one test per property of [`BinaryBackend`].
@@ -132,6 +135,14 @@ macro_rules! conformance_tests {
             #[test]
             fn golden_first_layer() {
                 $crate::cases::golden::first_layer(&$backend);
+            }
+            #[test]
+            fn bit_planes() {
+                $crate::cases::golden::bit_planes(&$backend);
+            }
+            #[test]
+            fn linear_codes() {
+                $crate::cases::golden::linear_codes(&$backend);
             }
         }
     };
@@ -250,8 +261,12 @@ macro_rules! training_conformance_tests {
                 $crate::cases::golden::hinge(&$backend);
             }
             #[test]
-            fn training_steps() {
-                $crate::cases::steps::training_steps(&$backend);
+            fn mlp_steps() {
+                $crate::cases::steps::mlp_steps(&$backend);
+            }
+            #[test]
+            fn convnet_steps() {
+                $crate::cases::steps::convnet_steps(&$backend);
             }
         }
     };

@@ -163,7 +163,7 @@ fn a_fused_evaluation_is_found() {
 fn a_gradient_beyond_the_range_is_found() {
     assert!(fails(Fault::Range, cases::gradient::pass_through));
     assert!(fails(Fault::Range, cases::golden::straight_through));
-    assert!(fails(Fault::Range, cases::steps::training_steps));
+    assert!(fails(Fault::Range, cases::steps::mlp_steps));
 }
 
 #[test]

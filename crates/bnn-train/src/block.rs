@@ -38,8 +38,10 @@ pub struct BlockForm {
     pub weight_quant: Quant,
     /// Update of its weights.
     pub weight_rule: Rule,
-    /// Update of gamma and beta.
-    pub norm_rule: Rule,
+    /// Update of the norm's gains, gamma.
+    pub gain_rule: Rule,
+    /// Update of the norm's offsets, beta.
+    pub offset_rule: Rule,
     /// What makes its output a code; none for the last layer, whose output is scores.
     pub activation: Option<ActivationForm>,
 }
@@ -119,7 +121,7 @@ impl<B: TrainBackend> Block<B> {
         to_input: bool,
     ) -> Result<Backward<B>> {
         let Saved { input, sums, taps, normed } = saved;
-        let BlockForm { gather, norm, norm_rule, .. } = &self.form;
+        let BlockForm { gather, norm, gain_rule, offset_rule, .. } = &self.form;
         let grad = backend.norm_grad(dy, sums, &self.gamma.value, normed, norm)?;
         let dy = match (&self.form.pool, taps) {
             (Some(Pool { grid, window }), Some(taps)) => {
@@ -133,8 +135,8 @@ impl<B: TrainBackend> Block<B> {
         let (rule, quant) = (&self.form.weight_rule, Some(&self.form.weight_quant));
         let updated = backend.update(&mut self.weights, product, rule, quant, clock)?;
         self.code = updated.code.expect("an update with a quantizer returns a code");
-        backend.update(&mut self.gamma, Gradient::Ready(&grad.gamma), norm_rule, None, clock)?;
-        backend.update(&mut self.beta, Gradient::Ready(&grad.beta), norm_rule, None, clock)?;
+        backend.update(&mut self.gamma, Gradient::Ready(&grad.gamma), gain_rule, None, clock)?;
+        backend.update(&mut self.beta, Gradient::Ready(&grad.beta), offset_rule, None, clock)?;
         Ok(Backward { input: dx, tally: updated.tally })
     }
 

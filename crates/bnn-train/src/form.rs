@@ -3,7 +3,7 @@
 use bnn_core::{Gather, Grid, Input, Pool, Rule, Window, sum_bound};
 
 use crate::block::{ActivationForm, BlockForm};
-use crate::spec::{BlockSpec, QuantName, Spec};
+use crate::spec::{BlockSpec, Clip, QuantName, Spec};
 use crate::{Error, Result};
 
 /// How a layer lies on its input.
@@ -79,6 +79,8 @@ fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
     let last = index + 1 == net.blocks.len();
     let optimizer = spec.train.optimizer.optimizer();
     let scale = spec.train.step_scale.factor(geometry.fan_in, geometry.fan_out);
+    let gain_scale = spec.train.gain_step_scale.factor(0, net.blocks[index].outputs());
+    let clip_all = spec.train.clip == Clip::All;
     let norm = if last { net.output_norm.unwrap_or(net.norm) } else { net.norm };
     let activation = ActivationForm {
         quant: net.activations.quant()?,
@@ -93,7 +95,8 @@ fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
         norm: norm.norm(),
         weight_quant: net.weights.quant()?,
         weight_rule: Rule { optimizer, scale, clip: true },
-        norm_rule: Rule { optimizer, scale: 1.0, clip: false },
+        gain_rule: Rule { optimizer, scale: gain_scale, clip: clip_all },
+        offset_rule: Rule { optimizer, scale: 1.0, clip: clip_all },
         activation: (!last).then_some(activation),
     })
 }

@@ -139,7 +139,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let epoch = self.progress.epoch();
         let order = bnn_data::Order { seed: self.identity.seed, epoch: epoch as u64 };
         let mut batches =
-            Batches::new(&self.data.train, self.spec.train.batch, order, self.progress.step)?;
+            Batches::new(&self.data.train, self.spec.train.plan(), order, self.progress.step)?;
         let steps = batches.steps();
         let mut next = self.upload(&mut batches)?;
         while let Some(batch) = next {

@@ -102,11 +102,9 @@ impl<'a> ByOutputs<'a> {
 /// Adds the gradients of gathered entries to those of their sources.
 fn scatter(columns: &[f32], gather: &Gather, channels: usize, dx: &mut [f32]) {
     for (row, taps) in columns.chunks_exact(gather.taps() * channels).enumerate() {
-        for (tap, from) in taps.chunks_exact(channels).enumerate() {
-            if let Some(source) = gather.source(row, tap) {
-                let to = &mut dx[source * channels..][..channels];
-                to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
-            }
+        for (tap, source) in gather.sources(row) {
+            let to = &mut dx[source * channels..][..channels];
+            to.iter_mut().zip(&taps[tap * channels..]).for_each(|(to, from)| *to += from);
         }
     }
 }

@@ -7,8 +7,9 @@
 use proptest::test_runner::TestCaseResult;
 
 use bnn_core::{
-    BinaryBackend, Clock, Gather, Gradient, Grid, Key, Loss, Matrix, Norm, Operand, Optimizer,
-    Param, Quant, Rule, Running, Spread, TrainBackend, Window, reference,
+    BinaryBackend, BitMatrix, Clock, Gather, Gradient, Grid, HostCode, Key, Loss, Matrix, Norm,
+    Operand, Optimizer, Param, Planes, Quant, Rule, Running, Spread, TrainBackend, Window,
+    reference,
 };
 
 use crate::check::same;
@@ -16,6 +17,7 @@ use crate::table::{Table, each, near, parse};
 
 const DENSE: &str = include_str!("../../golden/dense.json");
 const CONV: &str = include_str!("../../golden/conv.json");
+const QUANT: &str = include_str!("../../golden/quant.json");
 const SCALARS: &str = include_str!("../../golden/scalars.json");
 
 /// Signs of a list of numbers, both zeros among them.
@@ -50,6 +52,55 @@ pub fn first_layer<B: BinaryBackend>(backend: &B) {
         near("y", &y, &case.matrix("y", outputs))?;
         same("sums", &y.mapv(|y| (y * 255.0).round() + 0.0), &case.matrix("sums", outputs))
     });
+}
+
+/// Products of k-bit integers from their planes: unsigned, in two's complement, and as signs.
+pub fn bit_planes<B: BinaryBackend>(backend: &B) {
+    each("quant, products", Table(&parse(QUANT)).tables("products"), |case| {
+        let (left, right) = case
+            .text("scheme")
+            .split_once(" x ")
+            .unwrap_or((case.text("scheme"), case.text("scheme")));
+        let a = backend.put_code(&integers(case, left, ["planes_a", "plane_weights_a"]))?;
+        let b = backend.put_code(&integers(case, right, ["planes_b", "plane_weights_b"]))?;
+        let dot = backend.get(&backend.product(&a, &b, &Gather::Rows)?)?;
+        same("dot", &dot, &ndarray::arr2(&[[case.number("dot") as f32]]))
+    });
+}
+
+/// Linear k-bit codes as numbers of crossed cuts; ties round away from zero.
+pub fn linear_codes<B: BinaryBackend>(backend: &B) {
+    each("quant, linear", Table(&parse(QUANT)).tables("linear"), |case| {
+        let bits = case.size("bits") as u32;
+        let half = 1 << (bits - 1);
+        let cut = |code: i32| {
+            let tie = (code as f32 - 0.5) / half as f32;
+            if tie < 0.0 { tie.next_up() } else { tie }
+        };
+        let cuts = (1 - half..half).map(cut).collect();
+        let quant = Quant { cuts, ..Quant::uniform(bits)? };
+        for (x, codes) in [("x", "codes"), ("ties_x", "ties_codes")] {
+            let code = backend.encode(&backend.put(case.row(x).view())?, &quant, None)?;
+            let odd = backend.get_code(&code)?.into_planes().integers()?;
+            same(codes, &odd.mapv(|odd| ((odd - 1) / 2) as f32), &case.row(codes))?;
+        }
+        Ok(())
+    });
+}
+
+/// Integers as planes: bits of 0 and 1 are half a sign and half a plane of ones.
+fn integers(case: Table<'_>, scheme: &str, [planes, weights]: [&str; 2]) -> HostCode {
+    let (bits, weights) = (case.matrix(planes, case.size("length")), case.row(weights));
+    let plane = |row: ndarray::ArrayView1<'_, f32>| {
+        BitMatrix::from_fn(1, row.len(), |_, at| row[at] == 1.0)
+    };
+    let mut planes: Vec<_> =
+        weights.iter().zip(bits.rows()).map(|(&weight, row)| (weight as i32, plane(row))).collect();
+    if scheme == "signs" {
+        return HostCode::Planes(Planes { scale: 1.0, planes, mask: None });
+    }
+    planes.push((weights.sum() as i32, BitMatrix::from_fn(1, bits.ncols(), |_, _| true)));
+    HostCode::Planes(Planes { scale: 0.5, planes, mask: None })
 }
 
 /// Gradients of the products of [`dense`] and [`convolution`].

@@ -1,4 +1,4 @@
-//! Three whole training steps of a small convolutional network, against literal values.
+//! Three whole training steps of small networks, against literal values.
 
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
@@ -15,11 +15,20 @@ use crate::table::{Table, near, parse};
 ///
 /// The network of 6x6x3 bytes: convolution, norm, sign; convolution, max-pooling, norm, sign; dense,
 /// norm. Squared hinge, Adam with the scale of Glorot on the latent weights.
-pub fn training_steps<B: TrainBackend>(backend: &B) {
-    let file = parse(include_str!("../../golden/convnet_steps.json"));
+pub fn convnet_steps<B: TrainBackend>(backend: &B) {
+    steps(backend, include_str!("../../golden/convnet_steps.json"), &CONVNET);
+}
+
+/// As [`convnet_steps`], of a network of 13 bytes and dense layers of 70, 65 and 10 outputs.
+pub fn mlp_steps<B: TrainBackend>(backend: &B) {
+    steps(backend, include_str!("../../golden/mlp_steps.json"), &[None; 3]);
+}
+
+fn steps<B: TrainBackend>(backend: &B, text: &str, layout: &[Option<Layout>]) {
+    let file = parse(text);
     let file = Table(&file);
     once(|| {
-        let mut network = Network::new(backend, file)?;
+        let mut network = Network::new(backend, file, layout)?;
         for (at, (batch, want)) in (1..).zip(file.tables("batches").zip(file.tables("steps"))) {
             network.step(at, batch, want)?;
         }
@@ -56,7 +65,7 @@ struct Network<'a, B: TrainBackend> {
 }
 
 impl<'a, B: TrainBackend> Network<'a, B> {
-    fn new(backend: &'a B, file: Table<'_>) -> Result<Self> {
+    fn new(backend: &'a B, file: Table<'_>, layout: &[Option<Layout>]) -> Result<Self> {
         let number = |name| file.number(name) as f32;
         let (eps, momentum) = (number("bn_eps"), number("bn_alpha"));
         let norm = Norm { eps, momentum, running: Spread::InverseDeviation, shift: false };
@@ -65,8 +74,8 @@ impl<'a, B: TrainBackend> Network<'a, B> {
             beta2: file.number("beta2"),
             eps: number("adam_eps"),
         };
-        let blocks = file.tables("blocks").zip(LAYOUT);
-        let blocks = blocks.map(|(block, layout)| read(backend, block, layout, optimizer));
+        let blocks = file.tables("blocks").zip(layout);
+        let blocks = blocks.map(|(block, layout)| read(backend, block, *layout, optimizer));
         let (blocks, rate) = (blocks.collect::<Result<_>>()?, file.number("learning_rate"));
         Ok(Self { backend, blocks, norm, optimizer, rate })
     }
@@ -83,9 +92,15 @@ impl<'a, B: TrainBackend> Network<'a, B> {
         self.backward(at, saved, loss.grad, want)
     }
 
+    /// The images of a batch: rows of pixels before a convolution, else rows of images.
+    fn input(&self, batch: Table<'_>) -> Result<B::Code> {
+        let [innermost] = batch.shape("input_bytes");
+        self.backend.put_code(&batch.bytes("input_bytes", innermost))
+    }
+
     fn forward(&mut self, batch: Table<'_>) -> Result<Vec<Saved<B>>> {
         let backend = self.backend;
-        let mut input = backend.put_code(&batch.bytes("input_bytes", 3))?;
+        let mut input = self.input(batch)?;
         let mut saved = vec![];
         for block in &mut self.blocks {
             let product = backend.product(&input, &block.code, &block.gather)?;
@@ -127,7 +142,7 @@ impl<'a, B: TrainBackend> Network<'a, B> {
 
     fn evaluate(&self, want: Table<'_>) -> TestCaseResult {
         let backend = self.backend;
-        let mut input = backend.put_code(&want.bytes("input_bytes", 3))?;
+        let mut input = self.input(want)?;
         let mut scores = None;
         for block in &self.blocks {
             let mut x = backend.product(&input, &block.code, &block.gather)?;
@@ -198,17 +213,40 @@ impl<B: TrainBackend> Block<B> {
 /// Classes of the scores.
 const CLASSES: usize = 10;
 
-/// Side of the images, of the window, its padding, and whether pooling follows, per block.
-const LAYOUT: [(usize, usize, usize, bool); 3] =
-    [(6, 3, 1, false), (6, 3, 1, true), (3, 3, 0, false)];
+/// How a block lies on images; dense layers on rows have none.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Side of the images.
+    side: usize,
+    /// Side of the window.
+    window: usize,
+    pad: usize,
+    /// Whether pooling follows.
+    pools: bool,
+}
+
+const CONVNET: [Option<Layout>; 3] = [
+    Some(Layout { side: 6, window: 3, pad: 1, pools: false }),
+    Some(Layout { side: 6, window: 3, pad: 1, pools: true }),
+    Some(Layout { side: 3, window: 3, pad: 0, pools: false }),
+];
+
+impl Layout {
+    fn grid(self) -> Grid {
+        Grid { height: self.side, width: self.side }
+    }
+
+    fn gather(self) -> Gather {
+        Gather::Patches { grid: self.grid(), window: Window::square(self.window, 1, self.pad) }
+    }
+}
 
 fn read<B: TrainBackend>(
     backend: &B,
     block: Table<'_>,
-    (side, window, pad, pools): (usize, usize, usize, bool),
+    layout: Option<Layout>,
     optimizer: Optimizer,
 ) -> Result<Block<B>> {
-    let grid = Grid { height: side, width: side };
     let put = |x: &Matrix| backend.put(x.view());
     let param = |x: &Matrix| Ok(Param { value: put(x)?, m: put(&(x * 0.0))?, v: put(&(x * 0.0))? });
     let outputs = block.row("gamma").ncols();
@@ -216,8 +254,8 @@ fn read<B: TrainBackend>(
     let (mean, spread) = (block.row("running_mean"), block.row("running_inv_std"));
     let weights: Param<B> = param(&weights)?;
     Ok(Block {
-        gather: Gather::Patches { grid, window: Window::square(window, 1, pad) },
-        pool: pools.then(|| (grid, Window::square(2, 2, 0))),
+        gather: layout.map_or(Gather::Rows, Layout::gather),
+        pool: layout.filter(|at| at.pools).map(|at| (at.grid(), Window::square(2, 2, 0))),
         rule: Rule { optimizer, scale: block.number("weight_scale") as f32, clip: true },
         code: backend.encode(&weights.value, &Quant::sign(), None)?,
         weights,

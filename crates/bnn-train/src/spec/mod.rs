@@ -5,12 +5,13 @@ mod names;
 
 use std::collections::BTreeMap;
 
+use bnn_data::{Augment, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Schedule};
 
 pub use block::BlockSpec;
-pub use names::{NormName, OptimizerName, QuantName, StepScale};
+pub use names::{Clip, LastBatch, NormName, OptimizerName, QuantName, StepScale};
 
 /// An experiment: the paper's own setting, and what each tier overrides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,8 +91,33 @@ pub struct TrainSpec {
     pub loss: bnn_core::Loss,
     /// Factor on the steps of the latent weights.
     pub step_scale: StepScale,
+    /// Factor on the steps of the norms' gains, whose fans sum up to the number of channels (the
+    /// Torch7 script for MNIST has `glorot`).
+    #[serde(default)]
+    pub gain_step_scale: StepScale,
+    /// Which parameters are clipped.
+    #[serde(default)]
+    pub clip: Clip,
+    /// What happens to images that do not fill a batch.
+    #[serde(default)]
+    pub last_batch: LastBatch,
+    /// What is done to training images.
+    #[serde(default)]
+    pub augment: AugmentSpec,
     /// Trains on the first samples only.
     pub samples: Option<usize>,
+}
+
+/// Random changes of training images; none by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentSpec {
+    /// Mirrors images, left to right, by chance.
+    #[serde(default)]
+    pub flip: bool,
+    /// Pads images with so many black pixels on each side, and crops a random window of their size.
+    #[serde(default)]
+    pub crop: usize,
 }
 
 /// A metric of a run's outcome that a spec may expect something of.
@@ -209,6 +235,13 @@ impl NetSpec {
 }
 
 impl TrainSpec {
+    /// How an epoch is cut into batches.
+    pub fn plan(&self) -> Plan {
+        let AugmentSpec { flip, crop } = self.augment;
+        let augment = Augment { flip, crop };
+        Plan { batch: self.batch, last: self.last_batch.last(), augment }
+    }
+
     fn check(&self) -> Result<()> {
         let counts = [
             ("train.epochs", Some(self.epochs)),

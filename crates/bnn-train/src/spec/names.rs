@@ -126,11 +126,12 @@ impl OptimizerName {
     }
 }
 
-/// Factor on the optimizer's steps of the latent weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Factor on the optimizer's steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepScale {
     /// 1.
+    #[default]
     None,
     /// `sqrt((fan_in + fan_out) / 1.5)`.
     Glorot,
@@ -146,6 +147,38 @@ impl StepScale {
             Self::None => 1.0,
             Self::Glorot => glorot,
             Self::GlorotPow2 => ap2(glorot),
+        }
+    }
+}
+
+/// Which parameters are clipped to [-1, 1] after a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clip {
+    /// The latent weights: the paper.
+    #[default]
+    Weights,
+    /// Gains and offsets of the norms too, as the published Torch7 script for CIFAR-10 does.
+    All,
+}
+
+/// What happens to the images that do not fill the last batch of an epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastBatch {
+    /// They are left out: the Theano code.
+    #[default]
+    Drop,
+    /// They are a smaller batch: the Torch7 code.
+    Keep,
+}
+
+impl LastBatch {
+    /// The same for the batches of a data set.
+    pub fn last(self) -> bnn_data::Last {
+        match self {
+            Self::Drop => bnn_data::Last::Drop,
+            Self::Keep => bnn_data::Last::Keep,
         }
     }
 }
