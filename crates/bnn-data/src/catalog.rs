@@ -1,14 +1,17 @@
 //! The data sets by name. A new one is a file of its own and a row of the table here.
 
+use crate::published::Published;
 use crate::{Dataset, Error, Lookup, Result, digits, mnist};
 
 /// All data sets.
-const SOURCES: [Source; 2] = [digits::SOURCE, mnist::SOURCE];
+static SOURCES: [Source; 2] = [digits::SOURCE, mnist::SOURCE];
 
 /// What a data set tells the catalogue.
 pub(crate) struct Source {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
+    /// Its files, if it has any.
+    pub(crate) published: Option<&'static Published>,
     /// Says where the data set comes from, without reading it.
     pub(crate) place: fn(&Lookup) -> Result<String>,
     pub(crate) load: fn(&Lookup) -> Result<Dataset>,
@@ -23,12 +26,19 @@ pub struct Listing {
     pub about: &'static str,
     /// Where it is, or why it cannot be had.
     pub place: Result<String>,
+    /// Addresses of folders that hold its files, in the order in which they are tried.
+    pub mirrors: &'static [&'static str],
 }
 
 /// All known data sets, and where each is.
 pub fn catalog(lookup: &Lookup) -> Vec<Listing> {
-    let listing = |Source { name, about, place, .. }| Listing { name, about, place: place(lookup) };
-    SOURCES.into_iter().map(listing).collect()
+    let listing = |source: &Source| Listing {
+        name: source.name,
+        about: source.about,
+        place: (source.place)(lookup),
+        mirrors: source.published.map_or(&[], |published| published.mirrors),
+    };
+    SOURCES.iter().map(listing).collect()
 }
 
 /// Loads the data set `name`.
@@ -37,13 +47,19 @@ pub fn catalog(lookup: &Lookup) -> Vec<Listing> {
 /// [`Error::Unknown`] if no data set has this name, [`Error::Missing`] if it is not on this
 /// machine, [`Error::File`] and [`Error::Damaged`] if its files are at fault.
 pub fn load(name: &str, lookup: &Lookup) -> Result<Dataset> {
-    match SOURCES.iter().find(|source| source.name == name) {
-        Some(source) => (source.load)(lookup),
-        None => Err(Error::Unknown {
-            name: name.into(),
-            known: SOURCES.map(|source| format!("`{}`", source.name)).join(", "),
-        }),
-    }
+    (source(name)?.load)(lookup)
+}
+
+/// The row of the data set `name`.
+///
+/// # Errors
+/// [`Error::Unknown`] if there is none.
+pub(crate) fn source(name: &str) -> Result<&'static Source> {
+    let known = || SOURCES.iter().map(|source| format!("`{}`", source.name));
+    SOURCES.iter().find(|source| source.name == name).ok_or_else(|| Error::Unknown {
+        name: name.into(),
+        known: known().collect::<Vec<_>>().join(", "),
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What can be wrong with a data set, and where.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of a data set; every variant says where and why.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,38 @@ pub enum Error {
         /// What is wrong there.
         why: String,
     },
+    /// A file is whole but not the published one.
+    #[error("{}: {why}; remove it and fetch it again", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// How it differs from the published one.
+        why: String,
+    },
+    /// There is no folder to put a fetched data set into.
+    #[error(
+        "no folder to put data set `{name}` into, as none is named and there is no home; \
+        name one with --data-dir or BNN_DATA"
+    )]
+    NoFolder {
+        /// Name of the data set.
+        name: &'static str,
+    },
+    /// No mirror gave a file.
+    #[cfg(feature = "download")]
+    #[error(
+        "cannot fetch {file}: {}; {}",
+        crate::download::list(failures),
+        crate::download::advice(kept)
+    )]
+    Download {
+        /// Name of the file.
+        file: String,
+        /// What went wrong at every mirror, in the order of the tries.
+        failures: Vec<crate::download::Failure>,
+        /// Where what arrived is kept, if anything did.
+        kept: Option<PathBuf>,
+    },
     /// Pixels, labels and sizes that do not fit together.
     #[error("images: {why}")]
     Images {
@@ -69,6 +101,10 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.into(), source }
+    }
+
     pub(crate) fn images(why: String) -> Self {
         Self::Images { why }
     }

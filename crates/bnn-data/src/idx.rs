@@ -3,12 +3,10 @@
 //! A file is the bytes 0, 0, 8 (unsigned bytes), the number of dimensions, every dimension as a
 //! big-endian u32, and the bytes, the last dimension fastest (LeCun, Cortes, Burges, 1998).
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
-
+use crate::gzip::{self, is_damage};
 use crate::{Error, Result};
 
 /// An array of bytes with `D` dimensions, and the file that it came from.
@@ -75,11 +73,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn open(path: &'a Path) -> Result<Self> {
-        let failed = |source| Error::File { path: path.into(), source };
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
-        let packed = file.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn Read> =
-            if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let reader = gzip::open(path).map_err(|source| Error::file(path, source))?;
         Ok(Self { path, reader, offset: 0 })
     }
 
@@ -93,21 +87,13 @@ impl<'a> Source<'a> {
             Err(error) if is_damage(&error) => {
                 Err(self.damaged(self.offset, format!("gzip: {error}")))
             }
-            Err(source) => Err(Error::File { path: self.path.into(), source }),
+            Err(source) => Err(Error::file(self.path, source)),
         }
     }
 
     fn damaged(&self, offset: usize, why: String) -> Error {
         Error::Damaged { path: self.path.into(), offset: offset as u64, why }
     }
-}
-
-/// Whether the file's bytes are at fault, and not the system.
-fn is_damage(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::UnexpectedEof
-    )
 }
 
 /// Reads the magic number and the dimensions.

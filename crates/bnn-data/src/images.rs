@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{ArcArray2, ArrayView2, Axis, Slice};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, digest};
 
 /// Labelled byte images of one size; a clone shares the pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Dataset {
         for images in [&self.train, &self.validation, &self.test] {
             images.feed(&mut digest);
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        digest::hex(digest)
     }
 }
 

@@ -10,9 +10,17 @@ mod random;
 mod catalog;
 mod lookup;
 
+#[cfg(feature = "download")]
+pub mod download;
+mod published;
+mod verify;
+
 mod digits;
 pub mod idx;
 mod mnist;
+
+mod digest;
+mod gzip;
 
 mod error;
 
@@ -23,3 +31,4 @@ pub use digits::Digits;
 pub use error::{Error, Result};
 pub use images::{Dataset, Images};
 pub use lookup::Lookup;
+pub use verify::{FileState, Verified, VerifiedFile, verify};

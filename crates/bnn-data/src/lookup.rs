@@ -53,29 +53,58 @@ impl Lookup {
         files: &[&str],
         remedy: &'static str,
     ) -> Result<Found> {
-        let folders = self.folders();
-        for folder in folders.iter().flat_map(|folder| [folder.to_path_buf(), folder.join(name)]) {
-            let found: Vec<_> = files.iter().map(|file| find(&folder, file)).collect();
-            if found.iter().any(Option::is_some) {
-                return complete(folder, files, found);
+        match self.holding(name, files) {
+            Some((folder, found)) => complete(folder, files, found, remedy),
+            None => {
+                let looked = self.folders().into_iter().map(Path::to_path_buf).collect();
+                Err(Error::Missing { name, looked, remedy })
             }
         }
-        let looked = folders.into_iter().map(Path::to_path_buf).collect();
-        Err(Error::Missing { name, looked, remedy })
+    }
+
+    /// The first folder that holds any of the files, and where in it each of them is.
+    pub(crate) fn holding(
+        &self,
+        name: &str,
+        files: &[&str],
+    ) -> Option<(PathBuf, Vec<Option<PathBuf>>)> {
+        let folders = self.folders().into_iter();
+        let mut places = folders.flat_map(|folder| [folder.to_path_buf(), folder.join(name)]);
+        places.find_map(|folder| {
+            let found: Vec<_> = files.iter().map(|file| find(&folder, file)).collect();
+            found.iter().any(Option::is_some).then_some((folder, found))
+        })
+    }
+
+    /// The folder to put the data set `name` into: the subfolder of this name in the first folder
+    /// that is looked into, or that folder itself if files of the set lie there already.
+    ///
+    /// # Errors
+    /// [`Error::NoFolder`] if there is no folder to look into.
+    #[cfg(feature = "download")]
+    pub(crate) fn destination(&self, name: &'static str, files: &[&str]) -> Result<PathBuf> {
+        let first = *self.folders().first().ok_or(Error::NoFolder { name })?;
+        let bare = files.iter().any(|file| find(first, file).is_some());
+        Ok(if bare { first.into() } else { first.join(name) })
     }
 }
 
-fn find(folder: &Path, file: &str) -> Option<PathBuf> {
+/// The file as it is called, or else with `.gz` behind.
+pub(crate) fn find(folder: &Path, file: &str) -> Option<PathBuf> {
     let paths = [folder.join(file), folder.join(format!("{file}.gz"))];
     paths.into_iter().find(|path| path.is_file())
 }
 
 /// Half a data set is an accident that the user should hear of, not an absent data set.
-fn complete(folder: PathBuf, files: &[&str], found: Vec<Option<PathBuf>>) -> Result<Found> {
-    let lacks = found.iter().position(Option::is_none);
-    if let Some(lacks) = lacks {
+fn complete(
+    folder: PathBuf,
+    files: &[&str],
+    found: Vec<Option<PathBuf>>,
+    remedy: &str,
+) -> Result<Found> {
+    if let Some(lacks) = found.iter().position(Option::is_none) {
         let why = "neither this file nor the same with .gz is there, unlike others of its data set";
-        let source = IoError::new(ErrorKind::NotFound, why);
+        let source = IoError::new(ErrorKind::NotFound, format!("{why}; {remedy}"));
         return Err(Error::File { path: folder.join(files[lacks]), source });
     }
     Ok(Found { folder, files: found.into_iter().flatten().collect() })
@@ -135,5 +164,23 @@ mod tests {
             panic!("found")
         };
         assert!(matches!(&error, Error::File { path, .. } if path.ends_with("env/b")), "{error}");
+        assert!(error.to_string().ends_with("unlike others of its data set; buy it"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "download")]
+    fn a_set_is_put_where_it_will_be_found_first() {
+        let temp = tempfile::tempdir().unwrap();
+        let lookup = lookup(temp.path());
+        let env = temp.path().join("env");
+        assert_eq!(lookup.destination("set", &["a", "b"]).unwrap(), env.join("set"));
+        write(&temp.path().join("cache"), &["a", "b"]);
+        assert_eq!(lookup.destination("set", &["a", "b"]).unwrap(), env.join("set"));
+        write(&env, &["b.gz"]);
+        assert_eq!(lookup.destination("set", &["a", "b"]).unwrap(), env);
+        let named = Lookup { data_dir: Some("named".into()), ..lookup };
+        assert_eq!(named.destination("set", &["a"]).unwrap(), Path::new("named/set"));
+        let error = Lookup::default().destination("set", &["a"]).unwrap_err().to_string();
+        assert!(error.starts_with("no folder to put data set `set` into"), "{error}");
     }
 }

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use bnn_data::{Dataset, Error, Lookup, catalog, load};
+use bnn_data::{Dataset, Error, FileState, Lookup, catalog, load, verify};
 use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
@@ -158,9 +158,9 @@ fn messages_name_file_place_and_cause() {
 fn an_absent_set_says_where_it_was_looked_for_and_how_to_get_it() {
     let empty = tempfile::tempdir().unwrap();
     let message = read(empty.path()).unwrap_err().to_string();
-    let start = format!("data set `mnist` is not in {}; put the four", empty.path().display());
+    let start = format!("data set `mnist` is not in {}; fetch it with", empty.path().display());
     assert!(message.starts_with(&start), "{message}");
-    for word in [FILES[0], "--data-dir", "BNN_DATA", "`digits`"] {
+    for word in ["`bnn data fetch mnist`", FILES[0], "--data-dir", "BNN_DATA", "`digits`"] {
         assert!(message.contains(word), "{message} lacks {word}");
     }
 }
@@ -171,6 +171,33 @@ fn a_set_without_one_of_its_files_is_not_absent_but_broken() {
     std::fs::remove_file(folder.path().join(FILES[1])).unwrap();
     let error = read(folder.path()).unwrap_err();
     assert!(matches!(&error, Error::File { path, .. } if path.ends_with(FILES[1])), "{error}");
+}
+
+#[test]
+fn files_are_compared_with_the_published_ones() {
+    let look = |folder: &TempDir| {
+        let lookup = Lookup { data_dir: Some(folder.path().into()), ..Lookup::default() };
+        verify("mnist", &lookup).unwrap()
+    };
+    let absent = look(&tempfile::tempdir().unwrap());
+    assert!(
+        absent.files.iter().all(|file| file.state == FileState::Missing && file.path.is_none())
+    );
+    assert!(matches!(absent.result(), Err(Error::Missing { name: "mnist", .. })));
+
+    let folder = intact();
+    std::fs::remove_file(folder.path().join(FILES[0])).unwrap();
+    let small = look(&folder);
+    assert_eq!(small.looked, [folder.path()]);
+    assert_eq!(small.files[0].state, FileState::Missing);
+    let why = "its content is 20 bytes long, not 60008".to_string();
+    assert_eq!(small.files[1].state, FileState::Wrong(why));
+    let error = small.result().unwrap_err();
+    assert!(matches!(&error, Error::Wrong { path, .. } if path.ends_with(FILES[1])), "{error}");
+    assert!(error.to_string().ends_with("remove it and fetch it again"), "{error}");
+
+    assert!(verify("digits", &Lookup::default()).unwrap().result().is_ok());
+    assert!(matches!(verify("minst", &Lookup::default()), Err(Error::Unknown { .. })));
 }
 
 #[test]
@@ -195,6 +222,7 @@ fn mnist_is_what_it_was_in_1998() {
     };
     let sizes = [&data.train, &data.validation, &data.test].map(|images| images.len());
     assert_eq!(sizes, [50_000, 10_000, 10_000]);
+    verify("mnist", &Lookup::new(None)).unwrap().result().unwrap();
     assert_eq!(data.train.labels[..5], [5, 0, 4, 1, 9]);
     assert_eq!(data.validation.labels[..5], [3, 8, 6, 9, 6]);
     assert_eq!(data.test.labels[..5], [7, 2, 1, 0, 4]);

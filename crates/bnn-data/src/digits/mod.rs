@@ -18,6 +18,7 @@ use strokes::GLYPHS;
 pub(crate) const SOURCE: Source = Source {
     name: "digits",
     about: "drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images",
+    published: None,
     place: |_| Ok("drawn when loaded".into()),
     load: |_| Ok(Digits::default().draw()),
 };
