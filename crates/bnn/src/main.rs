@@ -30,6 +30,7 @@ enum Command {
     Train(commands::train::Args),
     Eval(commands::eval::Args),
     Inspect(commands::inspect::Args),
+    Data(commands::data::Args),
     Backends(commands::backends::Args),
     Spec(commands::spec::Args),
 }
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Data(args) => commands::data::run(&args),
         Command::Backends(args) => commands::backends::run(&args),
         Command::Spec(args) => commands::spec::run(&args),
     };

@@ -1,9 +1,10 @@
 //! What leaves the process: lines, errors, exit codes.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 /// Prints a line to standard output; a reader that has gone away ends the process quietly.
@@ -17,6 +18,14 @@ pub fn line(text: &str) -> Result<()> {
 /// Prints a value as one line of JSON.
 pub fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string(value)?)
+}
+
+/// A progress bar on standard error, which stays quiet unless a terminal is there.
+pub fn bar(template: &str) -> Result<ProgressBar> {
+    let quiet = !std::io::stderr().is_terminal();
+    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let style = ProgressStyle::with_template(template)?;
+    Ok(ProgressBar::with_draw_target(Some(0), target).with_style(style))
 }
 
 /// Prints an error with its causes to standard error and gives the exit code of its kind.

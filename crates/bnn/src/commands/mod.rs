@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub mod backends;
+pub mod data;
 pub mod eval;
 pub mod inspect;
 pub mod spec;
@@ -39,8 +40,12 @@ impl Device {
 }
 
 impl DataDir {
+    fn lookup(&self) -> Lookup {
+        Lookup::new(self.data_dir.clone())
+    }
+
     fn load(&self, name: &str) -> Result<Dataset> {
-        Ok(bnn_data::load(name, &Lookup::new(self.data_dir.clone()))?)
+        Ok(bnn_data::load(name, &self.lookup())?)
     }
 }
 

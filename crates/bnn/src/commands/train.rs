@@ -1,6 +1,5 @@
 //! `bnn train`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +10,7 @@ use bnn::{WithBackend, with_backend};
 use bnn_core::TrainBackend;
 use bnn_data::Dataset;
 use bnn_train::{EpochReport, Error, MODEL_FILE, Observer, Options, Outcome, Spec};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::commands::{DataDir, Device, read_spec};
@@ -155,11 +154,7 @@ impl Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-        let quiet = !std::io::stderr().is_terminal();
-        let target =
-            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} steps, {eta} left")?;
-        let bar = ProgressBar::with_draw_target(Some(0), target).with_style(style);
+        let bar = output::bar("{msg} {wide_bar} {pos}/{len} steps, {eta} left")?;
         Ok(Self { json, epochs, bar, stop })
     }
 
