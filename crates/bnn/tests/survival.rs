@@ -1,0 +1,167 @@
+//! Runs survive kills, signals and full disks: resumed, they end in the bytes of a run left alone.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const SPEC: &str = r#"
+name = "short"
+title = "A short run"
+data = ["digits"]
+seeds = [0]
+backends = ["cpu"]
+[net]
+blocks = ["dense 128", "dense 128", "dense 10"]
+weights = "sign"
+activations = "stochastic-sign"
+norm = "theano"
+dropout = { input = 0.1 }
+[train]
+epochs = 4
+batch = 50
+samples = 4000
+optimizer = "adam"
+rate = { from = 3e-3, to = 3e-4 }
+loss = "squared-hinge"
+step_scale = "glorot"
+"#;
+
+/// Kills of the random test, unless `BNN_KILLS` says otherwise.
+const KILLS: usize = 6;
+
+/// Minutes between checkpoints: a few steps.
+const OFTEN: &str = "0.0003";
+
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        fs::write(desk.path("short.toml"), SPEC).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn train(&self, out: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bnn"));
+        command.current_dir(self.0.path());
+        command.args(["train", "short.toml", "--json", "--resume", "--threads", "1"]);
+        command.args(["--checkpoint-every", OFTEN, "--out", out]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Trains to the end and returns the model.
+    fn finish(&self, out: &str) -> Vec<u8> {
+        let done = self.train(out).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let left: Vec<_> =
+            fs::read_dir(self.path(out)).unwrap().map(|f| f.unwrap().file_name()).collect();
+        assert_eq!(left, ["model.safetensors"], "the checkpoint goes with the end of the run");
+        fs::read(self.path(out).join("model.safetensors")).unwrap()
+    }
+
+    /// Starts a run, and returns it once its first checkpoint is there.
+    fn started(&self, out: &str) -> Child {
+        let run = self.train(out).spawn().unwrap();
+        let (start, checkpoint) = (Instant::now(), self.path(out).join("checkpoint.safetensors"));
+        while !checkpoint.exists() {
+            assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        run
+    }
+}
+
+/// Repeatable numbers for the moments of kills.
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+#[test]
+fn killed_runs_end_in_the_same_bytes() {
+    let kills = std::env::var("BNN_KILLS")
+        .map_or(KILLS, |text| text.parse().expect("BNN_KILLS is a number"));
+    let desk = Desk::new();
+    let started = Instant::now();
+    let whole = desk.finish("whole");
+    let length = started.elapsed().as_millis() as u64 * 3 / 4;
+    let mut moments = Moments(7);
+    let (mut done, mut landed) = (0, 0);
+    while done < kills {
+        let out = format!("run{done}");
+        for _ in 0..=moments.next(3).min((kills - done - 1) as u64) {
+            let mut run = desk.train(&out).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(moments.next(length)));
+            run.kill().unwrap();
+            landed += usize::from(!run.wait().unwrap().success());
+            done += 1;
+        }
+        assert_eq!(desk.finish(&out), whole, "after {done} kills");
+    }
+    println!("{landed} of {done} kills met a run, the others came too late");
+}
+
+#[test]
+fn a_signal_saves_the_state_and_says_how_to_go_on() {
+    let desk = Desk::new();
+    let whole = desk.finish("whole");
+    for signal in ["INT", "TERM"] {
+        let mut run = desk.started(signal);
+        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+        assert!(lines.next().unwrap().unwrap().contains("start"));
+        send(signal, &run);
+        let done = run.wait_with_output().unwrap();
+        let error = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(4), "{error}");
+        assert!(error.contains("the same command and --resume"), "{error}");
+        assert!(desk.path(signal).join("checkpoint.safetensors").exists());
+        assert_eq!(desk.finish(signal), whole, "after {signal}");
+    }
+}
+
+/// A limit on the size of files stands for the full disk: writing fails in the middle of a file.
+#[test]
+fn a_full_disk_leaves_the_old_checkpoint_whole() {
+    let desk = Desk::new();
+    let whole = desk.finish("whole");
+    let mut run = desk.started("run");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let checkpoint = desk.path("run/checkpoint.safetensors");
+    let before = fs::read(&checkpoint).unwrap();
+    let full = limited(&desk.train("run"), desk.0.path());
+    let error = String::from_utf8(full.stderr).unwrap();
+    assert_eq!(full.status.code(), Some(1), "{error}");
+    assert!(error.contains("run/") && error.contains("too large"), "{error}");
+    assert_eq!(fs::read(&checkpoint).unwrap(), before);
+    assert_eq!(desk.finish("run"), whole);
+}
+
+fn send(signal: &str, run: &Child) {
+    let sent = Command::new("kill").args([format!("-{signal}"), run.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Runs a command that can write files of a few kilobytes only.
+fn limited(command: &Command, folder: &Path) -> std::process::Output {
+    let line: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+    let script = r#"trap '' XFSZ; ulimit -f 8; exec "$@""#;
+    let mut shell = Command::new("sh");
+    shell.current_dir(folder).args(["-c", script, "sh"]).args(line).output().unwrap()
+}
