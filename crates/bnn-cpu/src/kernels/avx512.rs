@@ -2,14 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use super::{Counts, Kernel, LINE, Lanes, Line, Set};
+use super::{Counts, Kernel, LINE, Lanes, Line, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512",
     missing,
     tile_rows: ROWS,
     counts,
-    crossings,
+    crossings: compare,
     spread,
     transpose,
     lanes: Set::Avx512,
@@ -135,36 +135,15 @@ fn tile<const R: usize, const P: usize, const MASKED: bool>(
 const XOR_AND: i32 = 1 << 0b011 | 1 << 0b101;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn crossings(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
-    match cuts {
-        [cut] => {
-            let cut = _mm512_set1_ps(*cut);
-            pack(x, bits, |x, _| _mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, cut));
+fn compare(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
+    crossings::pack(x, cuts, bits, |x, cuts| {
+        let mut bits = 0;
+        for (at, (x, cuts)) in x.as_chunks().0.iter().zip(cuts.as_chunks().0).enumerate() {
+            let crossed = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(load_reals(x), load_reals(cuts));
+            bits |= u64::from(crossed) << (16 * at);
         }
-        _ => pack(x, bits, |x, at| {
-            let cuts: &[f32; 16] = cuts[at..].first_chunk().expect("one cut per number");
-            _mm512_cmp_ps_mask::<_CMP_GE_OQ>(x, load_reals(cuts))
-        }),
-    }
-    let whole = x.len() / 16 * 16;
-    for at in whole..x.len() {
-        let cut = if let [cut] = cuts { *cut } else { cuts[at] };
-        bits[at / 64] |= u64::from(x[at] >= cut) << (at % 64);
-    }
-}
-
-/// Fills words with what `compare` says of sixteen numbers and the place of the first.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn pack(x: &[f32], bits: &mut [u64], compare: impl Fn(__m512, usize) -> u16) {
-    for (word, bits) in bits.iter_mut().enumerate() {
-        *bits = 0;
-        for part in 0..4 {
-            let at = word * 64 + part * 16;
-            let Some(x) = x.get(at..).and_then(|x| x.first_chunk()) else { break };
-            *bits |= u64::from(compare(load_reals(x), at)) << (16 * part);
-        }
-    }
+        bits
+    });
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]

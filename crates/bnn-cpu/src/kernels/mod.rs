@@ -4,12 +4,22 @@
 //! [`Kernel::lanes`]. This is the only folder with unsafe code.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+mod crossings;
 mod float;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod popcnt;
 mod portable;
 
 #[doc(hidden)]
 pub mod peak;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use float::{Strided, StridedMut, multiply};
 
@@ -17,6 +27,12 @@ pub(crate) use float::{Strided, StridedMut, multiply};
 pub(crate) static KERNELS: &[Kernel] = &[
     #[cfg(target_arch = "x86_64")]
     avx512::KERNEL,
+    #[cfg(target_arch = "x86_64")]
+    avx2::KERNEL,
+    #[cfg(target_arch = "x86_64")]
+    popcnt::KERNEL,
+    #[cfg(target_arch = "aarch64")]
+    neon::KERNEL,
     portable::KERNEL,
 ];
 
@@ -48,6 +64,8 @@ pub(crate) struct Kernel {
 enum Set {
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
     Portable,
 }
 
@@ -142,6 +160,9 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the processor has the instructions (see above).
             Set::Avx512 => unsafe { avx512::run(work) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the processor has the instructions (see above).
+            Set::Avx2 => unsafe { avx2::run(work) },
             Set::Portable => work.run(),
         }
     }

@@ -1,6 +1,7 @@
 //! The bound that binary kernels are measured by: a popcount loop that never leaves registers.
 
-/// Multiply-adds of signs in one round of [`round`]: sixteen registers of 512 bits.
+/// Multiply-adds of signs in one round of [`rounds`]: sixteen registers of 512 bits.
+#[cfg(target_arch = "x86_64")]
 const PER_ROUND: f64 = 16.0 * 512.0;
 
 /// Multiply-adds of signs per second that one core reaches on xor, VPOPCNTQ and add alone, the best

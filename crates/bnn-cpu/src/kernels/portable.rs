@@ -1,20 +1,21 @@
 //! Kernels in plain Rust, for any processor.
 
-use super::{Counts, Kernel, LINE, Line, Set};
+use super::{Counts, Kernel, LINE, Line, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "portable",
     missing: || None,
     tile_rows: 1,
     counts,
-    crossings,
+    crossings: compare,
     spread,
     transpose,
     lanes: Set::Portable,
 };
 
 /// One row and one panel at a time: eight sums stay in registers.
-fn counts(task: &Counts<'_>, sums: &mut [i32]) {
+#[inline(always)]
+pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
     let panels = task.panel_count();
     for panel in 0..panels {
         let lines = task.panel(panel);
@@ -31,7 +32,7 @@ fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 }
 
 /// How many signs of a row differ from those of each column of a panel.
-#[inline]
+#[inline(always)]
 fn differing(task: &Counts<'_>, (row, digit): (usize, usize), lines: &[[u64; 8]]) -> [u32; 8] {
     let mut counts = [0; 8];
     let mut add = |signs: u64, mask: u64, line: &[u64; 8]| {
@@ -50,18 +51,11 @@ fn differing(task: &Counts<'_>, (row, digit): (usize, usize), lines: &[[u64; 8]]
     counts
 }
 
-fn crossings(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
-    for (word, (bits, x)) in bits.iter_mut().zip(x.chunks(64)).enumerate() {
-        *bits = match cuts {
-            [cut] => pack(x, |_| *cut),
-            _ => pack(x, |at| cuts[word * 64 + at]),
-        };
-    }
-}
-
-#[inline]
-fn pack(x: &[f32], cut: impl Fn(usize) -> f32) -> u64 {
-    x.iter().enumerate().fold(0, |bits, (at, &x)| bits | u64::from(x >= cut(at)) << at)
+fn compare(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
+    crossings::pack(x, cuts, bits, |x, cuts| {
+        let crossed = x.iter().zip(cuts).enumerate();
+        crossed.fold(0, |bits, (at, (x, cut))| bits | u64::from(x >= cut) << at)
+    });
 }
 
 /// Eight bits at a time become eight bytes: a multiplication copies the bits into every byte, a mask

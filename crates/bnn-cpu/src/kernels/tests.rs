@@ -1,0 +1,127 @@
+//! Every kernel that this processor can run, against the definitions of [`Kernel`].
+
+use super::*;
+
+/// Sizes that are cheap enough for an interpreter, or go past every block of every kernel.
+#[cfg(miri)]
+const ROWS: [usize; 3] = [0, 1, 7];
+#[cfg(not(miri))]
+const ROWS: [usize; 7] = [0, 1, 3, 5, 6, 35, 70];
+#[cfg(miri)]
+const WORDS: [usize; 2] = [1, 33];
+#[cfg(not(miri))]
+const WORDS: [usize; 6] = [1, 2, 31, 32, 33, 64];
+#[cfg(miri)]
+const PANELS: [usize; 2] = [1, 3];
+#[cfg(not(miri))]
+const PANELS: [usize; 4] = [1, 2, 3, 5];
+
+/// Kernels that can be run; Miri knows no vector instructions.
+fn usable() -> impl Iterator<Item = &'static Kernel> {
+    let known = |kernel: &&Kernel| !cfg!(miri) || kernel.name == "portable";
+    KERNELS.iter().filter(|kernel| kernel.missing().is_none()).filter(known)
+}
+
+/// Words that look random.
+fn words(count: usize, salt: u64) -> Vec<u64> {
+    let mix = |at: u64| (at + salt + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (0..count as u64).map(|at| mix(mix(at) >> 29)).collect()
+}
+
+/// The definition of [`Counts`], added to zeros.
+fn defined(task: &Counts<'_>) -> Vec<i32> {
+    let panels = task.panel_count();
+    let sum = |row: usize, column: usize| {
+        let mut sum = 0i32;
+        for (word, digit) in (0..task.words).flat_map(|w| (0..task.digits).map(move |d| (w, d))) {
+            let signs = task.a[row * task.stride + digit * task.words + word];
+            let column = task.panels[(column / 8 * task.words + word) * 8 + column % 8];
+            let mask = task.mask.map_or(u64::MAX, |mask| mask[row * task.words + word]);
+            sum += (((signs ^ column) & mask).count_ones() as i32) << digit;
+        }
+        task.weight * sum
+    };
+    (0..task.rows).flat_map(|row| (0..panels * 8).map(move |at| sum(row, at))).collect()
+}
+
+fn check(task: &Counts<'_>, what: &str) {
+    let want = defined(task);
+    for kernel in usable() {
+        let mut got = vec![7; want.len()];
+        kernel.counts(task, &mut got);
+        let got: Vec<i32> = got.iter().map(|sum| sum - 7).collect();
+        assert_eq!(got, want, "{} with {what}", kernel.name);
+    }
+}
+
+#[test]
+fn counts_are_those_of_the_definition() {
+    for (rows, words_each, panels) in shapes() {
+        let masks = words(rows * words_each, 3);
+        let columns = words(panels * words_each * 8, 2);
+        for (digits, weight, mask) in [(1, 1, None), (1, -3, Some(&masks[..])), (3, 2, None)] {
+            let stride = digits * words_each + 1;
+            let a = words(rows * stride, 1);
+            let task = Counts {
+                a: &a,
+                mask,
+                panels: &columns,
+                rows,
+                stride,
+                words: words_each,
+                digits,
+                weight,
+            };
+            check(
+                &task,
+                &format!("{rows} rows, {words_each} words, {panels} panels, {digits} digits"),
+            );
+        }
+    }
+}
+
+#[test]
+fn counts_hold_when_all_signs_differ() {
+    for (rows, words, panels) in shapes() {
+        let (a, columns) = (vec![u64::MAX; rows * words], vec![0; panels * words * 8]);
+        for mask in [None, Some(&a[..])] {
+            let task = Counts {
+                a: &a,
+                mask,
+                panels: &columns,
+                rows,
+                stride: words,
+                words,
+                digits: 1,
+                weight: 1,
+            };
+            check(&task, &format!("{rows} rows, {words} words, {panels} panels that differ"));
+        }
+    }
+}
+
+fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
+    let two = |rows| WORDS.into_iter().map(move |words| (rows, words));
+    let three = |(rows, words)| PANELS.into_iter().map(move |panels| (rows, words, panels));
+    ROWS.into_iter().flat_map(two).flat_map(three)
+}
+
+#[test]
+fn crossings_are_comparisons() {
+    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, f32::MIN_POSITIVE, 1e-45];
+    for len in [0, 1, 2, 7, 63, 64, 65, 127, 128, 200] {
+        let number = |word: &u64| odd.get(*word as usize % 9).copied().unwrap_or(*word as f32);
+        let x: Vec<f32> = words(len, 5).iter().map(number).collect();
+        let each: Vec<f32> = words(len, 6).iter().map(number).collect();
+        for cuts in [&each[..], &[0.0], &[f32::NAN], &[1e18]] {
+            let cut = |at: usize| if let [cut] = cuts { *cut } else { cuts[at] };
+            let mut want = vec![0; len.div_ceil(64)];
+            (0..len).for_each(|at| want[at / 64] |= u64::from(x[at] >= cut(at)) << (at % 64));
+            for kernel in usable() {
+                let mut got = vec![u64::MAX; want.len()];
+                kernel.crossings(&x, cuts, &mut got);
+                assert_eq!(got, want, "{} with {len} numbers", kernel.name);
+            }
+        }
+    }
+}
