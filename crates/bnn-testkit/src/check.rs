@@ -6,19 +6,36 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestR
 
 use bnn_core::{BitMatrix, HostCode, Matrix, Planes, Result};
 
-/// Number of samples per property.
+/// Number of samples per property, unless the environment says otherwise.
 const CASES: u32 = 48;
+
+/// Environment variable with another number of samples per property.
+const CASES_VARIABLE: &str = "BNN_CASES";
 
 /// Checks a property on samples that are the same in every run; a failure is shrunk first.
 ///
 /// # Panics
-/// With the smallest failing sample.
+/// With the smallest failing sample, or if `BNN_CASES` is no number of samples.
 pub(crate) fn forall<S: Strategy>(samples: S, property: impl Fn(S::Value) -> TestCaseResult) {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let asked = std::env::var_os(CASES_VARIABLE).map(|text| text.to_string_lossy().into_owned());
+    let cases = cases(asked.as_deref()).unwrap_or_else(|message| panic!("{message}"));
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     if let Err(failure) = TestRunner::new_with_rng(config, rng).run(&samples, property) {
         panic!("{failure}");
     }
+}
+
+/// The number of samples that the environment asks for.
+fn cases(asked: Option<&str>) -> std::result::Result<u32, String> {
+    let Some(text) = asked else { return Ok(CASES) };
+    text.trim().parse().ok().filter(|&cases| cases > 0).ok_or_else(|| {
+        format!(
+            "{CASES_VARIABLE} is `{text}`, but should be the number of samples per property, from 1 \
+             to {}; leave it unset for {CASES}",
+            u32::MAX
+        )
+    })
 }
 
 /// Runs a check once, without samples.
@@ -81,4 +98,26 @@ fn kept(code: &Planes) -> Result<BitMatrix> {
     let (rows, cols) = code.dim()?;
     let ones = || BitMatrix::from_fn(rows, cols, |_, _| true);
     Ok(code.mask.clone().unwrap_or_else(ones))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CASES, cases};
+
+    #[test]
+    fn the_environment_sets_the_number_of_samples() {
+        assert_eq!(cases(None), Ok(CASES));
+        assert_eq!(cases(Some(" 7 ")), Ok(7));
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for text in ["", "0", "-1", "many", "4294967296"] {
+            let message = cases(Some(text)).unwrap_err();
+            assert!(
+                message.starts_with(&format!("BNN_CASES is `{text}`, but should be")),
+                "{message}"
+            );
+        }
+    }
 }
