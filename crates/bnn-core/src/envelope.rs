@@ -73,7 +73,8 @@ pub fn read<'a, H: DeserializeOwned>(kind: &str, bytes: &'a [u8]) -> Result<Open
     let bad = |error| Error::format("header", error);
     let about: Framed<serde_json::Value> = serde_json::from_str(json).map_err(bad)?;
     if about.kind != kind {
-        let why = format!("this is a {}, not a {kind}{}", describe(&about.kind), remedy(kind));
+        let (is, want) = (describe(&about.kind), describe(kind));
+        let why = format!("this is a {is}, not a {want}{}", remedy(kind));
         return Err(Error::format("header", why));
     }
     if about.version > VERSION {

@@ -98,8 +98,7 @@ impl Input {
 
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Grid { height, width } = self.grid;
-        write!(f, "images of {height} x {width} x {} bytes", self.channels)
+        write!(f, "images of {} x {} bytes", self.grid, self.channels)
     }
 }
 
@@ -161,7 +160,7 @@ impl Hidden {
             return Err(Error::shape(
                 "pool",
                 format!("a grid of {rows} pixels"),
-                format!("{grid:?}"),
+                format!("{grid} pixels"),
             ));
         }
         Ok((window.positions(grid)?.pixels(), channels))

@@ -1,5 +1,7 @@
 //! Which entries of an operand meet the weights: dense layers, convolutions and pooling windows.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -71,6 +73,19 @@ impl Grid {
     }
 }
 
+impl fmt::Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.height, self.width)
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { height, width, stride, pad } = self;
+        write!(f, "{height} x {width} stride {stride} pad {pad}")
+    }
+}
+
 impl Window {
     /// A square window.
     pub fn square(side: usize, stride: usize, pad: usize) -> Self {
@@ -97,7 +112,7 @@ impl Window {
         };
         if !fits(grid.height, self.height) || !fits(grid.width, self.width) {
             let want = "a window inside the padded grid, pad < window, stride > 0";
-            return Err(Error::shape("window", want, format!("{self:?} on {grid:?}")));
+            return Err(Error::shape("window", want, format!("{self} on {grid} pixels")));
         }
         let count = |size: usize, side: usize| (size + 2 * self.pad - side) / self.stride + 1;
         Ok(Grid { height: count(grid.height, self.height), width: count(grid.width, self.width) })
@@ -261,7 +276,11 @@ mod tests {
     #[test]
     fn impossible_windows_are_refused() {
         let grid = Grid { height: 2, width: 2 };
-        assert!(Window::square(3, 1, 0).positions(grid).is_err());
+        assert_eq!(
+            Window::square(3, 1, 0).positions(grid).unwrap_err().to_string(),
+            "window: want a window inside the padded grid, pad < window, stride > 0, \
+             got 3 x 3 stride 1 pad 0 on 2 x 2 pixels"
+        );
         assert!(Window::square(2, 0, 0).positions(grid).is_err());
         assert!(Window::square(2, 1, 2).positions(grid).is_err());
         assert!(Window::square(0, 1, 0).positions(grid).is_err());

@@ -8,6 +8,7 @@ pub mod block;
 mod form;
 mod freeze;
 pub mod net;
+pub mod summary;
 
 mod checkpoint;
 pub mod evaluate;
@@ -23,3 +24,4 @@ pub use report::{EpochReport, LayerReport, Outcome, Score};
 pub use run::{CHECKPOINT_FILE, MODEL_FILE, Observer, Options, run};
 pub use schedule::Schedule;
 pub use spec::Spec;
+pub use summary::Summary;

@@ -1,0 +1,274 @@
+//! What a network is made of, in numbers: shapes, bits, bytes and operations.
+//!
+//! Counted on the frozen network; before training, on one whose bits are all clear.
+
+use std::collections::BTreeMap;
+
+use bnn_core::{
+    BitMatrix, Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool, sum_bound,
+};
+use serde::Serialize;
+
+use crate::Result;
+use crate::block::BlockForm;
+use crate::form::forms;
+use crate::spec::Spec;
+
+/// A network before its training, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Every layer.
+    pub layers: Vec<LayerSummary>,
+    /// All layers together.
+    pub total: Total,
+    /// Outputs with a norm, each with a gain, an offset, a running mean and a running deviation.
+    pub norm_channels: usize,
+    /// Size of the frozen model's file.
+    pub model_bytes: usize,
+    /// Memory that training takes.
+    pub memory: Memory,
+}
+
+/// A layer, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LayerSummary {
+    /// How its input meets its weights.
+    pub gather: Gather,
+    /// Max-pooling of its output.
+    pub pool: Option<Pool>,
+    /// Inputs that one output meets, those in the padding included.
+    pub inputs: usize,
+    /// Outputs, per pixel.
+    pub outputs: usize,
+    /// Pixels of its output, behind the pool.
+    pub grid: Grid,
+    /// What is multiplied, such as `byte x binary`.
+    pub operands: String,
+    /// Bits of one input.
+    pub input_bits: usize,
+    /// Bits of one weight.
+    pub weight_bits: usize,
+    /// Number of weights.
+    pub weights: usize,
+    /// Bytes of the packed weights; every row starts at a new word.
+    pub packed_bytes: usize,
+    /// Bytes of the same weights as f32.
+    pub f32_bytes: usize,
+    /// Multiply-accumulates per image, those in the padding included.
+    pub multiply_accumulates: u64,
+    /// Largest magnitude of its integer sums.
+    pub sum_bound: i32,
+}
+
+/// All layers of a network together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// Number of weights.
+    pub weights: usize,
+    /// Bytes of the packed weights.
+    pub packed_bytes: usize,
+    /// Bytes of the same weights as f32.
+    pub f32_bytes: usize,
+    /// Multiply-accumulates per image.
+    pub multiply_accumulates: u64,
+    /// The same by what is multiplied.
+    pub by_operands: BTreeMap<String, u64>,
+}
+
+/// Bytes that training takes, without a backend's scratch and the data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Latent weights as f32, and their packed code.
+    pub weights: u64,
+    /// Two f32 moments per latent weight, gain and offset.
+    pub optimizer: u64,
+    /// Gains, offsets and running statistics: four f32 per norm channel.
+    pub norms: u64,
+    /// What one batch leaves on its way forward, and the largest product with its gradient.
+    pub activations: u64,
+}
+
+/// What a layer reads.
+struct Operand {
+    name: String,
+    bits: usize,
+    /// Largest magnitude of the integer behind one entry.
+    bound: u64,
+}
+
+impl Summary {
+    /// The network of a spec on images of a given size.
+    ///
+    /// # Errors
+    /// [`Error::Spec`](crate::Error::Spec) naming the layer that does not fit.
+    pub fn new(spec: &Spec, input: Input, classes: Vec<String>) -> Result<Self> {
+        let network = blank(&forms(spec, input, classes.len())?, input, classes);
+        let layers = layers(&network)?;
+        let total = Total::of(&layers);
+        let norm_channels = layers.iter().map(|layer| layer.outputs).sum();
+        Ok(Self {
+            memory: Memory::new(&layers, norm_channels, spec.train.batch),
+            total,
+            norm_channels,
+            model_bytes: network.to_bytes()?.len(),
+            layers,
+        })
+    }
+}
+
+impl Total {
+    /// The sums over layers.
+    pub fn of(layers: &[LayerSummary]) -> Self {
+        let sum = |of: fn(&LayerSummary) -> usize| layers.iter().map(of).sum();
+        let mut by_operands = BTreeMap::<String, u64>::new();
+        for layer in layers {
+            let count = by_operands.entry(layer.operands.clone()).or_default();
+            *count = count.saturating_add(layer.multiply_accumulates);
+        }
+        Self {
+            weights: sum(|layer| layer.weights),
+            packed_bytes: sum(|layer| layer.packed_bytes),
+            f32_bytes: sum(|layer| layer.f32_bytes),
+            multiply_accumulates: by_operands.values().fold(0, |a, &b| a.saturating_add(b)),
+            by_operands,
+        }
+    }
+}
+
+impl LayerSummary {
+    /// Whether every output meets all inputs.
+    pub fn is_dense(&self) -> bool {
+        match &self.gather {
+            Gather::Rows => true,
+            Gather::Patches { grid, window } => *window == grid.whole(),
+        }
+    }
+
+    /// Sums per image, before the pool.
+    fn sums(&self) -> u64 {
+        (self.pool.map_or(self.grid, |pool| pool.grid).pixels() * self.outputs) as u64
+    }
+
+    /// Bytes of one image that backward needs: the packed input; the sums behind the pool, plain and
+    /// normalized, as f32; where there is a pool, the tap of every maximum as f32.
+    fn kept_bytes(&self) -> u64 {
+        let pixels = match &self.gather {
+            Gather::Rows => 1,
+            Gather::Patches { grid, .. } => grid.pixels(),
+        };
+        let code = pixels * self.inputs / self.gather.taps() * self.input_bits;
+        let reals = if self.pool.is_some() { 3 } else { 2 };
+        (code.div_ceil(8) + 4 * reals * self.grid.pixels() * self.outputs) as u64
+    }
+}
+
+impl Memory {
+    /// With w weights and c norm channels:
+    /// 4 w + packed bytes, 2 * 4 (w + 2 c), 4 * 4 c, and
+    /// batch * (what is kept of every layer + 2 * 4 * the largest layer's sums).
+    fn new(layers: &[LayerSummary], channels: usize, batch: usize) -> Self {
+        let Total { weights, packed_bytes, f32_bytes, .. } = Total::of(layers);
+        let kept: u64 = layers.iter().map(LayerSummary::kept_bytes).sum();
+        let largest = layers.iter().map(LayerSummary::sums).max().unwrap_or(0);
+        Self {
+            weights: (f32_bytes + packed_bytes) as u64,
+            optimizer: 8 * (weights + 2 * channels) as u64,
+            norms: 16 * channels as u64,
+            activations: batch as u64 * (kept + 8 * largest),
+        }
+    }
+
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.weights + self.optimizer + self.norms + self.activations
+    }
+}
+
+/// The layers of a frozen network.
+///
+/// # Errors
+/// None for a network that [`Frozen::check`] finds sound.
+pub fn layers(network: &Frozen) -> bnn_core::Result<Vec<LayerSummary>> {
+    let mut input = Operand { name: "byte".into(), bits: 8, bound: 255 };
+    let mut layers = Vec::with_capacity(network.hidden.len() + 1);
+    for Hidden { weights, gather, levels, pool, .. } in &network.hidden {
+        layers.push(layer(weights, *gather, *pool, &input)?);
+        input = Operand::of(levels);
+    }
+    let Output { weights, gather, .. } = &network.output;
+    layers.push(layer(weights, *gather, None, &input)?);
+    Ok(layers)
+}
+
+impl Operand {
+    fn of(levels: &Levels) -> Self {
+        let bits = levels.weights().len();
+        Self { name: bits_name(bits), bits, bound: levels.bound() }
+    }
+}
+
+fn bits_name(bits: usize) -> String {
+    if bits == 1 { "binary".into() } else { format!("{bits}-bit") }
+}
+
+fn layer(
+    weights: &Planes,
+    gather: Gather,
+    pool: Option<Pool>,
+    input: &Operand,
+) -> bnn_core::Result<LayerSummary> {
+    let (outputs, inputs) = weights.dim()?;
+    let sums = match &gather {
+        Gather::Rows => Grid { height: 1, width: 1 },
+        Gather::Patches { grid, window } => window.positions(*grid)?,
+    };
+    let packed = weights.planes.iter().map(|(_, plane)| plane).chain(&weights.mask);
+    let weight_bits = weights.planes.len();
+    Ok(LayerSummary {
+        grid: pool.map_or(Ok(sums), |pool| pool.window.positions(pool.grid))?,
+        operands: format!("{} x {}", input.name, bits_name(weight_bits)),
+        input_bits: input.bits,
+        weight_bits,
+        weights: outputs * inputs,
+        packed_bytes: packed.map(|plane| size_of_val(plane.words())).sum(),
+        f32_bytes: 4 * outputs * inputs,
+        // Saturating: the grid of a damaged file may be of any size.
+        multiply_accumulates: (sums.pixels() as u64).saturating_mul((outputs * inputs) as u64),
+        sum_bound: sum_bound(inputs, input.bound, weights.bound())?,
+        gather,
+        pool,
+        inputs,
+        outputs,
+    })
+}
+
+/// A frozen network of clear bits: as large as any that training will make of these forms.
+fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
+    let (last, rest) = forms.split_last().expect("a network has a layer");
+    let hidden = |form: &BlockForm| {
+        let levels = form.activation.as_ref().expect("a hidden layer has one").quant.levels.clone();
+        Hidden {
+            weights: blank_weights(form),
+            gather: form.gather,
+            cuts: Matrix::zeros((levels.cuts(), form.shape.0)),
+            levels,
+            pool: form.pool,
+        }
+    };
+    let row = || vec![0.0; last.shape.0];
+    let weights = blank_weights(last);
+    let (mean, gain, beta) = (row(), row(), row());
+    Frozen {
+        input,
+        hidden: rest.iter().map(hidden).collect(),
+        output: Output { weights, gather: last.gather, mean, gain, beta },
+        classes,
+    }
+}
+
+fn blank_weights(form: &BlockForm) -> Planes {
+    let levels = &form.weight_quant.levels;
+    let plane = BitMatrix::zeros(form.shape.0, form.shape.1);
+    let planes = levels.weights().into_iter().map(|weight| (weight, plane.clone())).collect();
+    Planes { scale: levels.scale, planes, mask: None }
+}

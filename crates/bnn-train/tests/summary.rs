@@ -1,0 +1,117 @@
+//! The numbers of a network, against numbers computed by hand from the paper's architectures.
+#![allow(clippy::unwrap_used)] // in helpers too
+
+use std::time::Duration;
+
+use bnn_core::{Grid, Input, Reference};
+use bnn_data::Digits;
+use bnn_train::{Options, Spec, Summary, run};
+
+fn spec(blocks: &str, weights: &str, activations: &str) -> Spec {
+    let text = format!(
+        r#"
+        name = "test"
+        title = "test"
+        data = ["digits"]
+        seeds = [0]
+        backends = ["reference"]
+        [net]
+        blocks = [{blocks}]
+        weights = "{weights}"
+        activations = "{activations}"
+        norm = "theano"
+        [train]
+        epochs = 1
+        batch = 10
+        optimizer = "adam"
+        rate = {{ from = 3e-3 }}
+        loss = "squared-hinge"
+        step_scale = "glorot"
+        "#
+    );
+    Spec::parse("test.toml", &text).unwrap()
+}
+
+fn summary(blocks: &str, side: usize, channels: usize) -> Summary {
+    let input = Input { grid: Grid { height: side, width: side }, channels };
+    let classes = (0..10).map(|class: usize| class.to_string()).collect();
+    Summary::new(&spec(blocks, "sign", "sign"), input, classes).unwrap()
+}
+
+const MLP: &str = r#""dense 4096", "dense 4096", "dense 4096", "dense 10""#;
+const CONVNET: &str = r#"
+    "conv 128 kernel 3 pad 1", "conv 128 kernel 3 pad 1 pool 2",
+    "conv 256 kernel 3 pad 1", "conv 256 kernel 3 pad 1 pool 2",
+    "conv 512 kernel 3 pad 1", "conv 512 kernel 3 pad 1 pool 2",
+    "dense 1024", "dense 1024", "dense 10""#;
+
+#[test]
+fn the_mnist_mlp_has_the_papers_numbers() {
+    let mlp = summary(MLP, 28, 1);
+    assert_eq!(mlp.total.weights, 36_806_656); // 784 * 4096 + 2 * 4096^2 + 4096 * 10
+    assert_eq!(mlp.total.f32_bytes, 4 * 36_806_656);
+    // A row of 784 bits takes 13 words; all others fill theirs: 36,806,656 / 8 + 4096 * 6.
+    assert_eq!(mlp.total.packed_bytes, 4_600_832 + 24_576);
+    assert_eq!(mlp.norm_channels, 12_298);
+    assert_eq!(mlp.total.by_operands["byte x binary"], 784 * 4096);
+    assert_eq!(mlp.total.by_operands["binary x binary"], 36_806_656 - 784 * 4096);
+    assert!(mlp.layers.iter().all(|layer| layer.is_dense() && layer.weight_bits == 1));
+    assert_eq!(mlp.layers.iter().map(|layer| layer.input_bits).collect::<Vec<_>>(), [8, 1, 1, 1]);
+}
+
+#[test]
+fn the_cifar_convnet_has_the_papers_numbers() {
+    let net = summary(CONVNET, 32, 3);
+    assert_eq!(net.total.weights, 14_022_016);
+    assert_eq!(net.norm_channels, 3_850);
+    assert_eq!(net.total.multiply_accumulates, 616_966_144);
+    assert_eq!(net.total.by_operands["byte x binary"], 32 * 32 * 27 * 128);
+    let sides: Vec<_> = net.layers.iter().map(|layer| layer.grid.height).collect();
+    assert_eq!(sides, [32, 16, 16, 8, 8, 4, 1, 1, 1]);
+    let dense: Vec<_> = net.layers.iter().map(|layer| layer.is_dense()).collect();
+    assert_eq!(dense, [false, false, false, false, false, false, true, true, true]);
+    assert_eq!(net.layers[6].inputs, 8192);
+}
+
+#[test]
+fn memory_is_the_formulas() {
+    // Convolution: 8 x 8 sums of 4 channels, 4 x 4 behind the pool; dense: 64 inputs, 10 sums.
+    let net = summary(r#""conv 4 kernel 3 pad 1 pool 2", "dense 10""#, 8, 1);
+    let (weights, channels) = (4 * 9 + 10 * 64, 14);
+    assert_eq!(net.memory.weights, 4 * weights + 8 * (4 + 10));
+    assert_eq!(net.memory.optimizer, 8 * (weights + 2 * channels));
+    assert_eq!(net.memory.norms, 16 * channels);
+    let convolution = 64 + 3 * 4 * 64; // 64 bytes of pixels; sums, normalized sums and taps
+    let dense = 64 / 8 + 2 * 4 * 10; // 64 bits of activations; sums and normalized sums
+    let largest = 2 * 4 * 8 * 8 * 4; // the convolution's product and its gradient
+    assert_eq!(net.memory.activations, 10 * (convolution + dense + largest));
+}
+
+#[test]
+fn the_size_of_the_model_is_exact() {
+    let digits = Digits { train: 20, validation: 10, test: 10, seed: 0 }.draw();
+    let options = Options { out: None, resume: false, checkpoint_every: Duration::from_secs(600) };
+    for (blocks, weights, activations) in [
+        (r#""dense 70", "dense 10""#, "sign", "stochastic-sign"),
+        (r#""conv 3 kernel 5 stride 2 pool 3", "dense 65", "dense 10""#, "sign", "sign"),
+        (r#""dense 20", "dense 10""#, "ternary 0.5", "levels 3"),
+    ] {
+        let spec = spec(blocks, weights, activations);
+        let summary = Summary::new(&spec, bnn_train::run::input(&digits), digits.class_names());
+        let outcome = run(&Reference, &spec, &digits, 0, &options, &mut ()).unwrap();
+        assert_eq!(summary.unwrap().model_bytes, outcome.model.len(), "{blocks}");
+    }
+}
+
+#[test]
+fn bits_beyond_one_are_counted() {
+    let input = Input { grid: Grid { height: 1, width: 100 }, channels: 1 };
+    let spec = spec(r#""dense 8", "dense 3""#, "ternary 0.5", "levels 3");
+    let classes = ["a", "b", "c"].map(String::from).into();
+    let net = Summary::new(&spec, input, classes).unwrap();
+    let operands: Vec<_> = net.layers.iter().map(|layer| layer.operands.as_str()).collect();
+    assert_eq!(operands, ["byte x 2-bit", "3-bit x 2-bit"]);
+    assert_eq!(net.layers[0].packed_bytes, 2 * 8 * 16);
+    assert_eq!(net.total.multiply_accumulates, 8 * 100 + 3 * 8);
+    assert_eq!(net.layers[1].sum_bound, 8 * 7 * 2);
+}
