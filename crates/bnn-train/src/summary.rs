@@ -75,7 +75,7 @@ pub struct Total {
     pub by_operands: BTreeMap<String, u64>,
 }
 
-/// Bytes that training takes, without a backend's scratch and the data set.
+/// Bytes that training takes: an estimate without a backend's scratch and the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// Latent weights as f32, and their packed code.
@@ -86,6 +86,8 @@ pub struct Memory {
     pub norms: u64,
     /// What one batch leaves on its way forward, and the largest product with its gradient.
     pub activations: u64,
+    /// Taken besides while a checkpoint is written: all numbers as tensors, and these as a file.
+    pub checkpoint: u64,
 }
 
 /// What a layer reads.
@@ -164,8 +166,9 @@ impl LayerSummary {
 
 impl Memory {
     /// With w weights and c norm channels:
-    /// 4 w + packed bytes, 2 * 4 (w + 2 c), 4 * 4 c, and
-    /// batch * (what is kept of every layer + 2 * 4 * the largest layer's sums).
+    /// 4 w + packed bytes, 2 * 4 (w + 2 c), 4 * 4 c,
+    /// batch * (what is kept of every layer + 2 * 4 * the largest layer's sums), and
+    /// twice the 12 w + 32 c bytes of a checkpoint.
     fn new(layers: &[LayerSummary], channels: usize, batch: usize) -> Self {
         let Total { weights, packed_bytes, f32_bytes, .. } = Total::of(layers);
         let kept: u64 = layers.iter().map(LayerSummary::kept_bytes).sum();
@@ -175,10 +178,11 @@ impl Memory {
             optimizer: 8 * (weights + 2 * channels) as u64,
             norms: 16 * channels as u64,
             activations: batch as u64 * (kept + 8 * largest),
+            checkpoint: 2 * (12 * weights + 32 * channels) as u64,
         }
     }
 
-    /// All together.
+    /// All that is taken while no checkpoint is written.
     pub fn total(&self) -> u64 {
         self.weights + self.optimizer + self.norms + self.activations
     }

@@ -81,6 +81,7 @@ fn memory_is_the_formulas() {
     assert_eq!(net.memory.weights, 4 * weights + 8 * (4 + 10));
     assert_eq!(net.memory.optimizer, 8 * (weights + 2 * channels));
     assert_eq!(net.memory.norms, 16 * channels);
+    assert_eq!(net.memory.checkpoint, 2 * 4 * (3 * (weights + 2 * channels) + 2 * channels));
     let convolution = 64 + 3 * 4 * 64; // 64 bytes of pixels; sums, normalized sums and taps
     let dense = 64 / 8 + 2 * 4 * 10; // 64 bits of activations; sums and normalized sums
     let largest = 2 * 4 * 8 * 8 * 4; // the convolution's product and its gradient

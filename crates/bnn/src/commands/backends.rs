@@ -5,6 +5,8 @@ use anyhow::Result;
 use crate::output;
 
 /// List the backends of this build, and why one cannot be used here.
+///
+/// Example: bnn backends
 #[derive(clap::Args)]
 pub struct Args {
     /// Print JSON, one backend per line.

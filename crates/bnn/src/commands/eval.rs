@@ -11,11 +11,8 @@ use bnn_train::evaluate::{frozen_scores, score};
 use bnn_train::run::input;
 use serde_json::json;
 
-use crate::commands::{DataDir, Device};
+use crate::commands::{BATCH, DataDir, Device, read_model};
 use crate::output;
-
-/// Images that cross to the backend at a time.
-const BATCH: usize = 1000;
 
 /// Evaluate a frozen model on the test images of a data set.
 ///
@@ -38,11 +35,9 @@ pub struct Args {
 
 /// Evaluates and prints one line.
 pub fn run(args: &Args) -> Result<()> {
-    let place = || args.model.display().to_string();
-    let bytes = std::fs::read(&args.model).with_context(place)?;
-    let network = Frozen::from_bytes(&bytes).with_context(place)?;
+    let network = read_model(&args.model)?;
     let data = args.data_dir.load(&args.data)?;
-    check_fit(&network, &data).with_context(place)?;
+    check_fit(&network, &data).with_context(|| args.model.display().to_string())?;
     let backend = args.device.backend.as_deref().unwrap_or("auto");
     let job = Evaluate { network: &network, data: &data };
     let done = with_backend(backend, args.device.threads, job)??;

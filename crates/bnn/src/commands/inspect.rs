@@ -3,126 +3,191 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bnn_core::{Frozen, Gather, Planes, sum_bound};
+use bnn_core::{Frozen, Hidden};
+use bnn_train::summary::{self, LayerSummary, Total};
 use serde::Serialize;
+use serde_json::json;
 
+use crate::commands::read_model;
+use crate::layer_table::{self, bytes_text, count_text};
 use crate::output;
 
 /// Show what a frozen model is made of: layers, bits, bytes, operations, thresholds.
 ///
-/// A neuron is constant if its threshold lies beyond every sum its inputs can make.
+/// `bits` are those of an input and of a weight. `constant` counts the neurons whose thresholds all
+/// lie beyond every sum that their inputs can make: they tell nothing about an image.
 ///
 /// Example: bnn inspect runs/first/model.safetensors
 #[derive(clap::Args)]
 pub struct Args {
-    /// The frozen model.
+    /// The frozen model, such as `model.safetensors` in the folder of a run.
     model: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What `inspect` tells of a layer.
+/// A layer, and its thresholds if it has some.
 #[derive(Serialize)]
-struct Layer {
-    kind: &'static str,
-    outputs: usize,
-    inputs: usize,
-    /// Weights, one bit per plane each.
-    weights: usize,
-    packed_bytes: usize,
-    f32_bytes: usize,
-    /// Multiply-accumulates per image on single bits, and on bytes.
-    bit_operations: u64,
-    byte_operations: u64,
-    /// Smallest and largest threshold.
-    thresholds: Option<[f32; 2]>,
-    constant_neurons: Option<usize>,
+struct Inspected<'a> {
+    #[serde(flatten)]
+    layer: &'a LayerSummary,
+    thresholds: Option<Thresholds>,
+}
+
+/// The integer thresholds of a layer.
+#[derive(Serialize)]
+struct Thresholds {
+    min: i32,
+    max: i32,
+    constant_neurons: usize,
 }
 
 /// Prints a table, or JSON.
 pub fn run(args: &Args) -> Result<()> {
+    let network = read_model(&args.model)?;
     let place = || args.model.display().to_string();
-    let bytes = std::fs::read(&args.model).with_context(place)?;
-    let network = Frozen::from_bytes(&bytes).with_context(place)?;
-    let layers = layers(&network)?;
+    let file_bytes = std::fs::metadata(&args.model).with_context(place)?.len();
+    let layers = summary::layers(&network).with_context(place)?;
     if args.json {
-        return output::json(&serde_json::json!({
-            "input": network.input, "classes": network.classes, "file_bytes": bytes.len(), "layers": layers,
-        }));
+        json(&network, &layers, file_bytes)
+    } else {
+        text(&network, &layers, file_bytes)
     }
-    output::line(&format!(
-        "{}, {} classes, {} bytes",
-        network.input,
-        network.classes.len(),
-        bytes.len()
-    ))?;
-    output::line(
-        "layer    outputs   inputs    weights  packed    as f32    bit ops   byte ops  thresholds     constant",
-    )?;
-    for layer in &layers {
-        output::line(&row(layer))?;
-    }
-    let total = |of: fn(&Layer) -> usize| layers.iter().map(of).sum::<usize>();
-    let (packed, float) = (total(|layer| layer.packed_bytes), total(|layer| layer.f32_bytes));
-    output::line(&format!(
-        "weights: {packed} bytes packed, {float} as f32, {:.1} times smaller",
-        float as f64 / packed as f64
-    ))
+    .and_then(|text| output::line(&text))
 }
 
-fn layers(network: &Frozen) -> Result<Vec<Layer>> {
-    let (mut bound, mut first) = (255, true);
-    let mut layers = Vec::new();
-    for block in &network.hidden {
-        let mut layer = layer(&block.weights, &block.gather, first)?;
-        let limit = sum_bound(layer.inputs, bound, block.weights.bound())? as f32;
-        let constant = |cut: &&f32| **cut <= -limit || **cut > limit;
-        layer.constant_neurons = Some(block.cuts.iter().filter(constant).count());
-        let edge =
-            |pick: fn(f32, f32) -> f32| block.cuts.iter().copied().reduce(pick).unwrap_or(0.0);
-        layer.thresholds = Some([edge(f32::min), edge(f32::max)]);
-        layers.push(layer);
-        (bound, first) = (block.levels.bound(), false);
-    }
-    layers.push(layer(&network.output.weights, &network.output.gather, first)?);
-    Ok(layers)
+fn json(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
+    let thresholds = thresholds(network, layers).map(Some).chain([None]);
+    let inspected = layers.iter().zip(thresholds);
+    let inspected = inspected.map(|(layer, thresholds)| Inspected { layer, thresholds });
+    Ok(serde_json::to_string(&json!({
+        "input": network.input,
+        "classes": network.classes,
+        "file_bytes": file_bytes,
+        "layers": inspected.collect::<Vec<_>>(),
+        "total": Total::of(layers),
+    }))?)
 }
 
-fn layer(weights: &Planes, gather: &Gather, bytes: bool) -> Result<Layer> {
-    let (outputs, inputs) = weights.dim()?;
-    let positions = match gather {
-        Gather::Rows => 1,
-        Gather::Patches { grid, window } => window.positions(*grid)?.pixels(),
+fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
+    let cells = |thresholds: Thresholds| {
+        let Thresholds { min, max, constant_neurons } = thresholds;
+        vec![format!("{min} to {max}"), count_text(constant_neurons as u64)]
     };
-    let operations = (outputs * inputs * positions * weights.planes.len()) as u64;
-    let plane_bytes = |plane: &bnn_core::BitMatrix| 8 * plane.words().len();
-    Ok(Layer {
-        kind: if matches!(gather, Gather::Rows) { "dense" } else { "window" },
-        outputs,
-        inputs,
-        weights: outputs * inputs,
-        packed_bytes: weights.planes.iter().map(|(_, plane)| plane_bytes(plane)).sum(),
-        f32_bytes: 4 * outputs * inputs,
-        bit_operations: if bytes { 0 } else { operations },
-        byte_operations: if bytes { operations } else { 0 },
-        thresholds: None,
-        constant_neurons: None,
-    })
+    let none = vec!["-".to_string(), "-".to_string()];
+    let more: Vec<_> = thresholds(network, layers).map(cells).chain([none]).collect();
+    let total = Total::of(layers);
+    let smaller = total.f32_bytes as f64 / total.packed_bytes as f64;
+    Ok([
+        format!("reads {}, tells {} classes", network.input, network.classes.len()),
+        String::new(),
+        layer_table::text(layers, &["thresholds", "constant"], &more),
+        String::new(),
+        format!("weights     packed {smaller:.1} times smaller than as f32"),
+        format!("operations  {} per image", layer_table::operations(&total)),
+        format!("file        {}", bytes_text(file_bytes)),
+    ]
+    .join("\n"))
 }
 
-fn row(layer: &Layer) -> String {
-    let thresholds = layer.thresholds.map_or("-".into(), |[low, high]| format!("{low}..{high}"));
-    let constant = layer.constant_neurons.map_or("-".into(), |count| count.to_string());
-    format!(
-        "{:<8} {:>7} {:>8} {:>10} {:>7} {:>9} {:>10} {:>10}  {thresholds:<14} {constant:>8}",
-        layer.kind,
-        layer.outputs,
-        layer.inputs,
-        layer.weights,
-        layer.packed_bytes,
-        layer.f32_bytes,
-        layer.bit_operations,
-        layer.byte_operations,
-    )
+/// The thresholds of every hidden layer.
+fn thresholds<'a>(
+    network: &'a Frozen,
+    layers: &'a [LayerSummary],
+) -> impl Iterator<Item = Thresholds> + 'a {
+    let of = |(block, layer): (&Hidden, &LayerSummary)| {
+        let limit = layer.sum_bound;
+        // A frozen model's cuts are integers within f32's exact range.
+        let cuts = || block.cuts.iter().map(|&cut| cut as i32);
+        let constant = |&cut: &f32| cut as i32 <= -limit || cut as i32 > limit;
+        let neurons = block.cuts.columns().into_iter();
+        Thresholds {
+            min: cuts().min().unwrap_or(0),
+            max: cuts().max().unwrap_or(0),
+            constant_neurons: neurons.filter(|neuron| neuron.iter().all(constant)).count(),
+        }
+    };
+    network.hidden.iter().zip(layers).map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use bnn_core::{
+        BitMatrix, Form, Gather, Grid, Input, Levels, Matrix, Output, Planes, Pool, Window,
+    };
+
+    use super::*;
+
+    fn signs(outputs: usize, inputs: usize) -> Planes {
+        Planes::binary(BitMatrix::from_fn(outputs, inputs, |row, col| (row + col) % 3 == 0))
+    }
+
+    /// A layer whose threshold of neuron i is `first + i * step`.
+    fn hidden(outputs: usize, inputs: usize, gather: Gather, first: f32, step: f32) -> Hidden {
+        let cuts = Matrix::from_shape_fn((1, outputs), |(_, i)| first + i as f32 * step);
+        Hidden { weights: signs(outputs, inputs), gather, cuts, levels: Levels::sign(), pool: None }
+    }
+
+    fn network(side: usize, hidden: Vec<Hidden>, inputs: usize, gather: Gather) -> Frozen {
+        let (mean, gain, beta) = (vec![0.0; 3], vec![1.0; 3], vec![0.0; 3]);
+        let output = Output { weights: signs(3, inputs), gather, mean, gain, beta };
+        let input = Input { grid: Grid { height: side, width: side }, channels: 1 };
+        let classes = ["ant", "bee", "cat"].map(String::from).into();
+        Frozen { input, hidden, output, classes }
+    }
+
+    fn mlp() -> Frozen {
+        // Sums of the second layer lie within -1200 and 1200, where the thresholds of the last
+        // neurons do not.
+        let first = hidden(1200, 784, Gather::Rows, -600.0, 1.0);
+        let mut second = hidden(64, 1200, Gather::Rows, 1170.0, 0.0);
+        second.cuts.iter_mut().skip(62).for_each(|cut| *cut = 1201.0);
+        network(28, vec![first, second], 64, Gather::Rows)
+    }
+
+    fn convnet() -> Frozen {
+        let grid = Grid { height: 8, width: 8 };
+        let gather = Gather::Patches { grid, window: Window::square(3, 1, 1) };
+        let mut first = hidden(16, 9, gather, -900.0, 100.0);
+        first.pool = Some(Pool { grid, window: Window::square(2, 2, 0) });
+        let grid = Grid { height: 4, width: 4 };
+        let gather = Gather::Patches { grid, window: Window::square(3, 2, 1) };
+        let mut second = hidden(20, 144, gather, 0.0, 1.0);
+        second.levels = Levels { scale: 1.0 / 3.0, form: Form::Binary { planes: 2 } };
+        // Sums lie within -144 and 144: the outer thresholds are beyond, the inner ones of every
+        // second neuron are not.
+        let inner = |i| if i % 2 == 0 { 0.0 } else { 145.0 };
+        let cuts = |(cut, i)| [-144.0, inner(i), 145.0][cut];
+        second.cuts = Matrix::from_shape_fn((3, 20), cuts);
+        let grid = Grid { height: 2, width: 2 };
+        network(8, vec![first, second], 80, Gather::Patches { grid, window: grid.whole() })
+    }
+
+    #[test]
+    fn an_mlp_is_shown() {
+        let network = mlp();
+        let layers = summary::layers(&network).unwrap();
+        insta::assert_snapshot!(text(&network, &layers, 140_916).unwrap());
+    }
+
+    #[test]
+    fn a_convnet_is_shown() {
+        let network = convnet();
+        let layers = summary::layers(&network).unwrap();
+        insta::assert_snapshot!(text(&network, &layers, 2636).unwrap());
+        let json: serde_json::Value =
+            serde_json::from_str(&json(&network, &layers, 2636).unwrap()).unwrap();
+        insta::assert_snapshot!(format!("{json:#}"));
+    }
+
+    #[test]
+    fn neurons_are_constant_where_no_sum_reaches_a_threshold() {
+        let constant = |network: &Frozen| -> Vec<usize> {
+            let layers = summary::layers(network).unwrap();
+            thresholds(network, &layers).map(|thresholds| thresholds.constant_neurons).collect()
+        };
+        assert_eq!(constant(&mlp()), [0, 2]);
+        assert_eq!(constant(&convnet()), [0, 10]);
+    }
 }

@@ -10,8 +10,12 @@ pub mod train;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
 use bnn_train::Spec;
+
+/// Images that cross to the backend at a time.
+const BATCH: usize = 1000;
 
 /// Where data sets are looked for.
 #[derive(clap::Args)]
@@ -47,6 +51,13 @@ impl DataDir {
     fn load(&self, name: &str) -> Result<Dataset> {
         Ok(bnn_data::load(name, &self.lookup())?)
     }
+}
+
+/// Reads a frozen model.
+fn read_model(path: &Path) -> Result<Frozen> {
+    let place = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(place)?;
+    Frozen::from_bytes(&bytes).with_context(place)
 }
 
 /// Reads a spec file, with the overrides of a tier.

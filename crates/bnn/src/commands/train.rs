@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 use bnn::{WithBackend, with_backend};
 use bnn_core::TrainBackend;
 use bnn_data::Dataset;
-use bnn_train::{EpochReport, Error, MODEL_FILE, Observer, Options, Outcome, Spec};
+use bnn_train::run::input;
+use bnn_train::{EpochReport, Error, MODEL_FILE, Observer, Options, Outcome, Spec, Summary};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::commands::{DataDir, Device, read_spec};
+use crate::layer_table::{self, bytes_text, count_text};
 use crate::output;
 
 /// Train the network of a spec, and freeze it at its best epoch.
@@ -21,6 +23,8 @@ use crate::output;
 /// Writes `model.safetensors` (bits and thresholds only; for `bnn eval`) into the folder of the run,
 /// and on the way `checkpoint.safetensors` (latent weights and optimizer state; for --resume), which
 /// is removed when the run ends.
+///
+/// Before it starts it tells what the network is made of and about how much memory it will take.
 ///
 /// Example: bnn train experiments/digits-mlp.toml --tier smoke --out runs/first
 #[derive(clap::Args)]
@@ -66,6 +70,8 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(samples) = spec.train.samples {
         data.train.truncate(samples);
     }
+    let summary = Summary::new(&spec, input(&data), data.class_names());
+    let summary = summary.with_context(|| args.spec.display().to_string())?;
     let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
     let options = Options {
         out: Some(args.out.clone()),
@@ -74,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
             .context("--checkpoint-every must be a positive number of minutes")?,
     };
     let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
-    let job = Train { args, spec: &spec, data: &data, options: &options };
+    let job = Train { args, spec: &spec, data: &data, summary: &summary, options: &options };
     with_backend(backend, args.device.threads, job)??;
     if !args.keep_checkpoint {
         let path = args.out.join(bnn_train::CHECKPOINT_FILE);
@@ -96,6 +102,7 @@ struct Train<'a> {
     args: &'a Args,
     spec: &'a Spec,
     data: &'a Dataset,
+    summary: &'a Summary,
     options: &'a Options,
 }
 
@@ -103,11 +110,11 @@ impl WithBackend for Train<'_> {
     type Output = Result<()>;
 
     fn run<B: TrainBackend>(self, backend: &B) -> Result<()> {
-        let Self { args, spec, data, options } = self;
+        let Self { args, spec, data, options, .. } = self;
         let seed = args.seed.unwrap_or(spec.seeds[0]);
         let started = Instant::now();
         let mut watch = Watch::new(args.json, spec.last_epoch())?;
-        watch.start(&backend.name(), spec, data, seed)?;
+        self.announce(&backend.name(), seed)?;
         let outcome = bnn_train::run(backend, spec, data, seed, options, &mut watch);
         watch.bar.finish_and_clear();
         let outcome = outcome.map_err(|error| hint(error, args))?;
@@ -126,6 +133,65 @@ impl WithBackend for Train<'_> {
             }),
         )
     }
+}
+
+impl Train<'_> {
+    /// Tells what is about to be trained.
+    fn announce(&self, backend: &str, seed: u64) -> Result<()> {
+        let Self { args, spec, data, summary, .. } = self;
+        let steps = data.train.len() / spec.train.batch;
+        if !args.json {
+            return output::line(&format!(
+                "{}: {}; seed {seed}, {backend}\n\n{}",
+                spec.name,
+                spec.title,
+                announcement(spec, data, summary),
+            ));
+        }
+        let Dataset { train, validation, test, .. } = data;
+        output::json(&json!({
+            "event": "start", "backend": backend, "data": data.name, "seed": seed,
+            "epochs": spec.last_epoch(), "steps_per_epoch": steps, "batch": spec.train.batch,
+            "images": { "train": train.len(), "validation": validation.len(), "test": test.len() },
+            "summary": summary,
+        }))
+    }
+}
+
+/// The network, what it takes, and what it is trained on.
+fn announcement(spec: &Spec, data: &Dataset, summary: &Summary) -> String {
+    let count = |count: usize| count_text(count as u64);
+    let Dataset { name, train, validation, test } = data;
+    let Summary { layers, total, memory, .. } = summary;
+    let (epochs, batch) = (spec.last_epoch(), spec.train.batch);
+    let weight_bits: usize = layers.iter().map(|layer| layer.weights * layer.weight_bits).sum();
+    [
+        layer_table::text(layers, &[], &[]),
+        String::new(),
+        format!(
+            "parameters  {} bits of weights, {} gains and offsets of norms",
+            count(weight_bits),
+            count(2 * summary.norm_channels),
+        ),
+        format!("operations  {} per image", layer_table::operations(total)),
+        format!("model       {} frozen", bytes_text(summary.model_bytes as u64)),
+        format!(
+            "memory      about {} (weights {}, optimizer {}, activations {}), {} more for a checkpoint",
+            bytes_text(memory.total()),
+            bytes_text(memory.weights),
+            bytes_text(memory.optimizer),
+            bytes_text(memory.activations),
+            bytes_text(memory.checkpoint),
+        ),
+        format!(
+            "images      {name}: {} to train, {} to validate, {} to test",
+            count(train.len()),
+            count(validation.len()),
+            count(test.len()),
+        ),
+        format!("epochs      {epochs} of {} steps, {batch} images each\n", train.len() / batch),
+    ]
+    .join("\n")
 }
 
 /// Says how to go on after an interruption.
@@ -156,23 +222,6 @@ impl Watch {
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
         let bar = output::bar("{msg} {wide_bar} {pos}/{len} steps, {eta} left")?;
         Ok(Self { json, epochs, bar, stop })
-    }
-
-    fn start(&self, backend: &str, spec: &Spec, data: &Dataset, seed: u64) -> Result<()> {
-        let (images, batch) = (data.train.len(), spec.train.batch);
-        if self.json {
-            return output::json(&json!({
-                "event": "start", "backend": backend, "data": data.name, "seed": seed,
-                "epochs": self.epochs, "steps_per_epoch": images / batch,
-            }));
-        }
-        output::line(&format!(
-            "{}: {} on {images} images of {}, seed {seed}, {} epochs, {backend}",
-            spec.name,
-            spec.net.summary(),
-            data.name,
-            self.epochs,
-        ))
     }
 
     fn done(&self, outcome: &Outcome, mut about: Value) -> Result<()> {

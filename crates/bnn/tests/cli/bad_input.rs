@@ -1,72 +1,10 @@
-//! At the command line every bad input is an error that names the file, the place and the cause.
-#![allow(clippy::unwrap_used)]
+//! Every bad input is an error that names the file, the place and the cause.
 
 use std::fs;
 
-use assert_cmd::Command;
-use tempfile::TempDir;
-
-const SPEC: &str = r#"
-name = "tiny"
-title = "A tiny network"
-data = ["digits"]
-seeds = [0]
-backends = ["cpu"]
-[net]
-blocks = ["dense 16", "dense 10"]
-weights = "sign"
-activations = "sign"
-norm = "theano"
-[train]
-epochs = 1
-batch = 50
-samples = 200
-optimizer = "adam"
-rate = { from = 3e-3, to = 3e-4 }
-loss = "squared-hinge"
-step_scale = "glorot"
-"#;
-
-/// A folder with the tiny spec, in which commands run.
-struct Desk(TempDir);
+use crate::desk::{Desk, SPEC};
 
 impl Desk {
-    fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        desk.write("tiny.toml", SPEC);
-        desk
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.0.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    fn bnn(&self, line: &str) -> Command {
-        let mut bnn = Command::cargo_bin("bnn").unwrap();
-        let nowhere = self.0.path().join("nowhere");
-        bnn.current_dir(self.0.path()).args(line.split_whitespace());
-        bnn.env_remove("BNN_DATA").env("XDG_CACHE_HOME", nowhere);
-        bnn
-    }
-
-    /// Runs a command that must succeed, and returns what it printed.
-    fn works(&self, line: &str) -> String {
-        let out = self.bnn(line).assert().success();
-        String::from_utf8(out.get_output().stdout.clone()).unwrap()
-    }
-
-    /// Runs a command that must fail with this exit code and every one of these words.
-    fn fails(&self, line: &str, code: i32, words: &[&str]) {
-        let out = self.bnn(line).assert().code(code);
-        let error = String::from_utf8(out.get_output().stderr.clone()).unwrap();
-        assert!(error.starts_with("error: ") && !error.contains("panicked"), "{error}");
-        for word in words {
-            assert!(error.contains(word), "`{word}` is not in: {error}");
-        }
-    }
-
     /// Trains the spec with one line replaced; it must be refused with these words.
     fn refuses(&self, line: &str, by: &str, words: &[&str]) {
         assert!(SPEC.contains(line));
@@ -100,32 +38,6 @@ fn mnist(label: u8) -> [(&'static str, Vec<u8>); 4] {
 }
 
 const MNIST: &str = "train tiny.toml --data mnist --data-dir mnist --out run";
-
-#[test]
-fn a_network_is_trained_evaluated_and_inspected() {
-    let desk = Desk::new();
-    let lines = desk.works("train tiny.toml --out run --json");
-    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    assert_eq!(last["event"], "done");
-    let eval = desk.works("eval run/model.safetensors --data digits --json");
-    let eval: serde_json::Value = serde_json::from_str(&eval).unwrap();
-    assert_eq!(
-        (&eval["test_error"], &eval["test_loss"]),
-        (&last["test_error"], &last["test_loss"])
-    );
-    assert!(desk.works("inspect run/model.safetensors").contains("dense"));
-    assert!(desk.works("backends").contains("cpu/portable"));
-}
-
-#[test]
-fn the_number_of_threads_changes_no_byte() {
-    let desk = Desk::new();
-    let model = |threads: usize| {
-        desk.works(&format!("train tiny.toml --out run{threads} --threads {threads}"));
-        fs::read(desk.0.path().join(format!("run{threads}/model.safetensors"))).unwrap()
-    };
-    assert_eq!(model(1), model(2));
-}
 
 #[test]
 fn damaged_data_is_named() {
@@ -166,6 +78,27 @@ fn broken_specs_are_refused() {
     desk.refuses("from = 3e-3", "from = nan", &["bad.toml", "rate"]);
     desk.refuses("\"dense 16\"", "\"dense sixteen\"", &["bad.toml", "dense sixteen"]);
     desk.refuses("weights = \"sign\"", "weights = \"sine\"", &["bad.toml", "sine"]);
+    for (line, key) in [("epochs = 1", "train.epochs"), ("samples = 200", "train.samples")] {
+        let (word, _) = line.split_once(' ').unwrap();
+        let words = ["bad.toml", key, "must be at least 1"];
+        desk.refuses(line, &format!("{word} = 0"), &words);
+    }
+}
+
+#[test]
+fn layers_that_do_not_fit_their_input_are_refused() {
+    let desk = Desk::new();
+    let window = "a window inside the padded grid";
+    for (layer, why) in [
+        ("conv 4 kernel 29", "29 x 29 stride 1 pad 0 on 28 x 28 pixels"),
+        ("conv 4 kernel 31 pad 1", "31 x 31 stride 1 pad 1 on 28 x 28 pixels"),
+        ("conv 4 kernel 3 pad 3", "3 x 3 stride 1 pad 3 on 28 x 28 pixels"),
+        ("conv 4 kernel 3 pool 27", "27 x 27 stride 27 pad 0 on 26 x 26 pixels"),
+    ] {
+        let quoted = format!("\"{layer}\"");
+        desk.refuses("\"dense 16\"", &quoted, &["bad.toml", &format!("`{layer}`"), window, why]);
+    }
+    desk.refuses("\"dense 10\"", "\"dense 9\"", &["bad.toml", "`dense 9`", "10 classes"]);
 }
 
 #[test]
@@ -180,8 +113,20 @@ fn foreign_and_corrupt_models_are_refused() {
     desk.fails(eval, 1, &["bad.safetensors", "not a model file"]);
     desk.write("bad.safetensors", b"\x08\0\0\0\0\0\0\0{}      ");
     desk.fails(eval, 1, &["bad.safetensors", "another program"]);
-    desk.fails("eval run/checkpoint.safetensors --data digits", 1, &["checkpoint"]);
-    desk.fails("eval absent.safetensors --data digits", 1, &["absent.safetensors"]);
+    let version = br#"version\":1"#;
+    let at = model.windows(version.len()).position(|bytes| bytes == version).unwrap();
+    let mut newer = model.clone();
+    newer[at + version.len() - 1] = b'2';
+    desk.write("bad.safetensors", newer);
+    desk.fails(eval, 1, &["bad.safetensors", "version 2 is newer than 1", "update bnn"]);
+    for command in ["eval FILE --data digits", "inspect FILE"] {
+        let fails =
+            |file: &str, words: &[&str]| desk.fails(&command.replace("FILE", file), 1, words);
+        let checkpoint = "run/checkpoint.safetensors";
+        fails(checkpoint, &[checkpoint, "this is a checkpoint", "not a frozen model"]);
+        fails("absent.safetensors", &["absent.safetensors", "No such file"]);
+        fails("run", &["run: ", "directory"]);
+    }
 }
 
 #[test]

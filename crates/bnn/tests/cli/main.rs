@@ -1,0 +1,7 @@
+//! The binary at the command line.
+#![allow(clippy::unwrap_used)] // in helpers too
+
+mod desk;
+
+mod bad_input;
+mod train;

@@ -1,0 +1,69 @@
+//! What training, evaluation and inspection print.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::desk::{Desk, SPEC};
+
+#[test]
+fn a_network_is_trained_evaluated_and_inspected() {
+    let desk = Desk::new();
+    let lines = desk.works("train tiny.toml --out run --json");
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "done");
+    let eval = desk.works("eval run/model.safetensors --data digits --json");
+    let eval: serde_json::Value = serde_json::from_str(&eval).unwrap();
+    assert_eq!(
+        (&eval["test_error"], &eval["test_loss"]),
+        (&last["test_error"], &last["test_loss"])
+    );
+    assert!(desk.works("inspect run/model.safetensors").contains("dense"));
+    assert!(desk.works("backends").contains("cpu/portable"));
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let desk = Desk::new();
+    let model = |threads: usize| {
+        desk.works(&format!("train tiny.toml --out run{threads} --threads {threads}"));
+        fs::read(desk.0.path().join(format!("run{threads}/model.safetensors"))).unwrap()
+    };
+    assert_eq!(model(1), model(2));
+}
+
+/// Two convolutions and two dense layers.
+fn convnet() -> String {
+    let blocks = r#""conv 8 kernel 5 stride 2 pad 2", "conv 6 kernel 3 pad 1 pool 2", "dense 16""#;
+    SPEC.replace("\"dense 16\"", blocks)
+}
+
+#[test]
+fn the_network_is_described_before_it_is_trained() {
+    let desk = Desk::new();
+    desk.write("convnet.toml", convnet());
+    let lines = desk.works("train convnet.toml --backend cpu/portable --out run");
+    let (before, after) = lines.split_once("\n\nepoch").unwrap();
+    insta::assert_snapshot!(before);
+    assert!(after.contains("test error"), "{after}");
+}
+
+#[test]
+fn the_description_is_the_same_in_json_and_in_the_model() {
+    let desk = Desk::new();
+    desk.write("convnet.toml", convnet());
+    let lines = desk.works("train convnet.toml --out run --json");
+    let start: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(start["event"], "start");
+    assert_eq!((&start["steps_per_epoch"], &start["images"]["train"]), (&4.into(), &200.into()));
+    let inspected = desk.works("inspect run/model.safetensors --json");
+    let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    let summary = &start["summary"];
+    assert_eq!(summary["total"], inspected["total"]);
+    assert_eq!(summary["model_bytes"], inspected["file_bytes"]);
+    let layers = |value: &Value| value["layers"].as_array().unwrap().clone();
+    for (before, mut after) in layers(summary).into_iter().zip(layers(&inspected)) {
+        after.as_object_mut().unwrap().remove("thresholds").unwrap();
+        assert_eq!(before, after);
+    }
+}
