@@ -5,6 +5,7 @@
 mod commands;
 mod layer_table;
 mod output;
+mod picture;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ struct Cli {
 enum Command {
     Train(commands::train::Args),
     Eval(commands::eval::Args),
+    Predict(commands::predict::Args),
     Inspect(commands::inspect::Args),
     Data(commands::data::Args),
     Backends(commands::backends::Args),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Backends(args) => commands::backends::run(&args),

@@ -28,9 +28,14 @@ pub fn bar(template: &str) -> Result<ProgressBar> {
     Ok(ProgressBar::with_draw_target(Some(0), target).with_style(style))
 }
 
+/// Prints an error with its causes to standard error.
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
 /// Prints an error with its causes to standard error and gives the exit code of its kind.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    complain(error);
     ExitCode::from(code(error))
 }
 

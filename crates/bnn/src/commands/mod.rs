@@ -4,6 +4,7 @@ pub mod backends;
 pub mod data;
 pub mod eval;
 pub mod inspect;
+pub mod predict;
 pub mod spec;
 pub mod train;
 

@@ -119,7 +119,7 @@ fn foreign_and_corrupt_models_are_refused() {
     newer[at + version.len() - 1] = b'2';
     desk.write("bad.safetensors", newer);
     desk.fails(eval, 1, &["bad.safetensors", "version 2 is newer than 1", "update bnn"]);
-    for command in ["eval FILE --data digits", "inspect FILE"] {
+    for command in ["eval FILE --data digits", "inspect FILE", "predict FILE any.png"] {
         let fails =
             |file: &str, words: &[&str]| desk.fails(&command.replace("FILE", file), 1, words);
         let checkpoint = "run/checkpoint.safetensors";

@@ -4,4 +4,5 @@
 mod desk;
 
 mod bad_input;
+mod predict;
 mod train;
