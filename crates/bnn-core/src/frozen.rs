@@ -114,6 +114,11 @@ impl Frozen {
     /// # Errors
     /// [`Error::Format`] naming the layer and what is wrong with it.
     pub fn check(&self) -> Result<()> {
+        let Input { grid, channels } = self.input;
+        let bytes = grid.height.checked_mul(grid.width).and_then(|area| area.checked_mul(channels));
+        if bytes.is_none() {
+            return Err(Error::format("input", "an image of more bytes than any memory has"));
+        }
         let pixels = matches!(self.first_gather(), Gather::Patches { .. });
         let rows = if pixels { self.input.grid.pixels() } else { 1 };
         if self.input.bytes() == 0 {

@@ -58,6 +58,9 @@ pub enum Gather {
     },
 }
 
+/// The longest side of a grid or window.
+const LARGEST: usize = 1 << 20;
+
 /// The grid of rows that are no images.
 const PIXEL: Grid = Grid { height: 1, width: 1 };
 
@@ -101,12 +104,13 @@ impl Window {
     ///
     /// # Errors
     /// [`Error::Shape`] for an empty window or grid, a zero stride, a window larger than the padded
-    /// grid, or a padding of at least the window's size (whole windows outside the grid).
+    /// grid, a padding of at least the window's size (whole windows outside the grid), or a side of
+    /// more than 2^20, whose products would overflow.
     pub fn positions(&self, grid: Grid) -> Result<Grid> {
         let fits = |size: usize, side: usize| {
-            size > 0
-                && side > 0
-                && self.stride > 0
+            (1..=LARGEST).contains(&size)
+                && (1..=LARGEST).contains(&side)
+                && (1..=LARGEST).contains(&self.stride)
                 && self.pad < side
                 && size + 2 * self.pad >= side
         };
@@ -212,6 +216,7 @@ impl Gather {
     /// # Errors
     /// [`Error::Shape`] unless `w` has `taps * columns of a` columns and `a` has whole images.
     pub fn product_shape(&self, a: (usize, usize), w: (usize, usize)) -> Result<(usize, usize)> {
+        let rows = self.out_rows(a.0)?; // also refuses windows whose taps overflow
         if self.taps().checked_mul(a.1) != Some(w.1) {
             let got = format!("operand of {} columns, weights of {}", a.1, w.1);
             return Err(Error::shape(
@@ -220,7 +225,7 @@ impl Gather {
                 got,
             ));
         }
-        Ok((self.out_rows(a.0)?, w.0))
+        Ok((rows, w.0))
     }
 }
 
@@ -284,6 +289,7 @@ mod tests {
         assert!(Window::square(2, 0, 0).positions(grid).is_err());
         assert!(Window::square(2, 1, 2).positions(grid).is_err());
         assert!(Window::square(0, 1, 0).positions(grid).is_err());
+        assert!(Window::square(usize::MAX, 1, usize::MAX / 2).positions(grid).is_err());
         let patches = Gather::Patches { grid, window: Window::square(2, 1, 0) };
         assert!(patches.out_rows(3).is_err());
     }

@@ -18,6 +18,9 @@ struct Geometry {
     out: Grid,
 }
 
+/// Weights of a layer that random numbers tell apart.
+const MOST_WEIGHTS: usize = u32::MAX as usize;
+
 /// The grid of dense layers.
 const PIXEL: Grid = Grid { height: 1, width: 1 };
 
@@ -41,6 +44,10 @@ pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>
         let form = form(spec, index, &geometry)?;
         if form.activation.is_none() && block.outputs() != classes {
             return Err(place(&format!("the data set has {classes} classes")));
+        }
+        if geometry.fan_in.checked_mul(block.outputs()).is_none_or(|weights| weights > MOST_WEIGHTS)
+        {
+            return Err(place(&"more than 2^32 weights in one layer"));
         }
         sum_bound(geometry.fan_in, bound, weights).map_err(|error| place(&error))?;
         (grid, channels, bound) = (geometry.out, block.outputs(), activations);

@@ -151,6 +151,7 @@ fn a_loss_that_is_no_number_ends_the_run() {
 fn layers_that_do_not_fit_are_named() {
     for (blocks, why) in [
         (r#"["dense 8"]"#, "net.blocks, `dense 8`: the data set has 10 classes"),
+        (r#"["dense 999999999", "dense 10"]"#, "net.blocks, `dense 999999999`: more than 2^32"),
         (r#"["conv 4 kernel 9", "dense 10"]"#, "net.blocks, `conv 4 kernel 9`: window: want"),
         (
             r#"["conv 4 kernel 3 pool 5", "dense 10"]"#,

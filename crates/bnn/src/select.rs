@@ -30,7 +30,7 @@ pub struct BackendStatus {
 /// [`Error::Unavailable`] for a backend that is unknown, not compiled in, or not usable here.
 pub fn with_backend<J: WithBackend>(
     name: &str,
-    threads: Option<usize>,
+    #[cfg_attr(not(feature = "cpu"), expect(unused_variables))] threads: Option<usize>,
     job: J,
 ) -> Result<J::Output> {
     match name.split_once('/').unwrap_or((name, "")) {

@@ -125,3 +125,17 @@ fn crossings_are_comparisons() {
         }
     }
 }
+
+#[test]
+fn bits_spread_to_bytes() {
+    for kernel in usable() {
+        for (count, value) in [(1, 1), (3, 16), (8, 18)] {
+            let bits = words(count, 9);
+            let mut bytes = vec![2; 64 * count];
+            kernel.spread(&bits, value, &mut bytes);
+            let set = |at: usize| (bits[at / 64] >> (at % 64) & 1) as u8;
+            let want: Vec<u8> = (0..bytes.len()).map(|at| 2 + value * set(at)).collect();
+            assert_eq!(bytes, want, "{}", kernel.name);
+        }
+    }
+}
