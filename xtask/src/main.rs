@@ -1,4 +1,4 @@
-//! Chores of the workspace: run the experiments, publish their results.
+//! Chores of the workspace: run the experiments, publish their results, keep the tree tidy.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,7 @@ mod atomic;
 mod bnn;
 mod cell;
 mod curves;
+mod folder;
 mod machine;
 mod matrix;
 mod progress;
@@ -15,13 +16,14 @@ mod report;
 mod reproduce;
 mod summary;
 mod table;
+mod tidy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Chores of the workspace: run the experiments, publish their results.
+/// Chores of the workspace: run the experiments, publish their results, keep the tree tidy.
 ///
 /// A first look, in a minute or two and without any file to fetch:
 ///
@@ -36,7 +38,8 @@ use clap::{Parser, Subcommand};
 ///     cargo xtask reproduce --tier short --only 'mnist-mlp-plain.*' --seeds 1
 ///     cargo xtask publish target/reproduce --only 'mnist-mlp-plain.*'
 ///
-/// Exit codes: 0 done, 1 a cell failed or an expectation was missed, 2 wrong usage, 130 interrupted.
+/// Exit codes: 0 done, 1 a cell failed, an expectation was missed or something is untidy, 2 wrong
+/// usage, 130 interrupted.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", verbatim_doc_comment)]
 struct Cli {
@@ -51,6 +54,10 @@ struct Cli {
 enum Command {
     Reproduce(reproduce::Args),
     Publish(publish::Args),
+    /// Check what compilers do not: sizes, unsafe code, names, documents, recorded times.
+    ///
+    /// `cargo test` does the same.
+    Tidy,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Reproduce(args) => reproduce::run(&args, &root),
         Command::Publish(args) => publish::run(&args, &root),
+        Command::Tidy => tidy::run(&root),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::matrix::{Key, Only};
 use crate::record::{self, Record};
 use crate::summary::{Entry, Row, rows};
-use crate::{atomic, report};
+use crate::{atomic, folder, report};
 
 const BEGIN: &str = "<!-- results:begin -->";
 const END: &str = "<!-- results:end -->";
@@ -84,24 +84,20 @@ fn chosen(args: &Args) -> Result<Vec<Record>> {
 }
 
 /// The results in a folder and in the folders right below it.
-fn read(folder: &Path) -> Result<Vec<Record>> {
+///
+/// # Errors
+/// A folder or a result that cannot be read.
+pub fn read(folder: &Path) -> Result<Vec<Record>> {
     let mut files = Vec::new();
-    for path in children(folder)? {
+    for path in folder::children(folder)? {
         if path.is_dir() {
-            files.extend(children(&path)?);
+            files.extend(folder::children(&path)?);
         } else {
             files.push(path);
         }
     }
-    files.retain(|path| path.extension().is_some_and(|ext| ext == "json"));
+    files.retain(|path| folder::is(path, "json"));
     files.iter().map(|path| Record::read(path)).collect()
-}
-
-fn children(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
 }
 
 /// Rows by tier; refuses a mean over runs of different specs.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::bnn::{Bnn, Place};
 use crate::cell::{self, Outcome};
@@ -13,7 +13,7 @@ use crate::matrix::{self, Cell, Choice, Only};
 use crate::progress::Progress;
 use crate::record::{self, Origin, Record};
 use crate::summary::{Entry, Row, State, Verdict, percent, rows};
-use crate::{atomic, report};
+use crate::{atomic, folder, report};
 
 /// Run the experiments, compare them with the paper, and write a report.
 ///
@@ -211,13 +211,8 @@ fn judge(rows: &[Row]) -> Result<()> {
 fn spec_files(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join("experiments");
     let folder = folder.strip_prefix(".").unwrap_or(&folder);
-    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    let mut files: Vec<_> = paths
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
-        .collect();
-    files.sort();
+    let mut files = folder::children(folder)?;
+    files.retain(|path| folder::is(path, "toml"));
     if files.is_empty() {
         bail!("{} holds no experiment (*.toml)", folder.display());
     }
