@@ -13,3 +13,8 @@ mod table;
 
 pub use skip::skipped;
 pub use suite::{check_inference, check_training};
+
+/// The examples of the workspace's guide, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-a-backend.md")]
+struct AddingABackend;
