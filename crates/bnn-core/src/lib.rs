@@ -43,3 +43,8 @@ pub use train_backend::{
     Gradient, HostOperand, LossGrad, NormGrad, Normed, Operand, Param, Pooled, Running,
     TrainBackend, Updated,
 };
+
+/// The examples of the workspace's page on numbers, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/numbers.md")]
+struct Numbers;

@@ -13,3 +13,8 @@ pub use select::{BackendStatus, WithBackend, backends, with_backend};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct WorkspaceReadme;
+
+/// The examples of a guide of the workspace, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/adding-a-data-set.md")]
+struct AddingADataSet;
