@@ -37,8 +37,6 @@ impl Evaluation<'_> {
         let inverted: Vec<bool> = self.gain.iter().map(|&gain| gain < 0.0).collect();
         let cuts = self.quant.cuts.len();
         let at = Matrix::from_shape_fn((cuts, self.gain.len()), |(cut, channel)| {
-            // A falling staircase crosses its last cut first once it is negated.
-            let cut = if inverted[channel] { cuts - 1 - cut } else { cut };
             let crossed = |sum| self.value(sum, channel) >= self.quant.cuts[cut];
             first(bound, |sum| crossed(sum) != inverted[channel]) as f32
         });
@@ -64,6 +62,7 @@ fn first(bound: i32, reached: impl Fn(i32) -> bool) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Form, Levels};
     use proptest::prelude::*;
 
     fn codes(evaluation: &Evaluation<'_>, sum: i32) -> Vec<bool> {
@@ -87,7 +86,27 @@ mod tests {
                 let crossed = codes(&evaluation, sum).into_iter().filter(|&crossed| crossed).count();
                 let want = if cuts.inverted[0] { quant.cuts.len() - crossed } else { crossed };
                 prop_assert_eq!(count, want, "sum {}", sum);
-                prop_assert!(cuts.at.column(0).to_vec().is_sorted());
+            }
+        }
+    }
+
+    /// Planes of different weights: each must turn by itself where the gain is negative.
+    #[test]
+    fn uneven_steps_are_negated_plane_by_plane() {
+        let levels = Levels { scale: 1.0, form: Form::Steps(vec![2, 1, 4]) };
+        let quant = Quant { cuts: vec![-3.0, 0.0, 2.0], levels, range: 1.0 };
+        for gain in [-1.0, 1.0] {
+            let (mean, gain, beta) = (&[0.5], &[gain], &[0.0]);
+            let evaluation = Evaluation { scale: 1.0, mean, gain, beta, quant: &quant };
+            let cuts = evaluation.fold(9);
+            let integer = |crossed: &dyn Fn(usize) -> bool| -> i32 {
+                let planes = quant.levels.weights().into_iter().enumerate();
+                planes.map(|(at, weight)| if crossed(at) { weight } else { -weight }).sum()
+            };
+            for sum in -9..=9 {
+                let frozen = integer(&|cut| sum as f32 >= cuts.at[[cut, 0]]);
+                let want = integer(&|cut| evaluation.value(sum, 0) >= quant.cuts[cut]);
+                assert_eq!(if cuts.inverted[0] { -frozen } else { frozen }, want, "sum {sum}");
             }
         }
     }
