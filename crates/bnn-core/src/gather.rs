@@ -115,7 +115,8 @@ impl Window {
                 && size + 2 * self.pad >= side
         };
         if !fits(grid.height, self.height) || !fits(grid.width, self.width) {
-            let want = "a window inside the padded grid, pad < window, stride > 0";
+            let want =
+                "a window inside the padded grid, pad < window, stride > 0, sides up to 2^20";
             return Err(Error::shape("window", want, format!("{self} on {grid} pixels")));
         }
         let count = |size: usize, side: usize| (size + 2 * self.pad - side) / self.stride + 1;
@@ -283,7 +284,7 @@ mod tests {
         let grid = Grid { height: 2, width: 2 };
         assert_eq!(
             Window::square(3, 1, 0).positions(grid).unwrap_err().to_string(),
-            "window: want a window inside the padded grid, pad < window, stride > 0, \
+            "window: want a window inside the padded grid, pad < window, stride > 0, sides up to 2^20, \
              got 3 x 3 stride 1 pad 0 on 2 x 2 pixels"
         );
         assert!(Window::square(2, 0, 0).positions(grid).is_err());

@@ -91,8 +91,8 @@ impl Batches {
     /// The batches of an epoch from step `start` on.
     ///
     /// # Errors
-    /// [`Error::Batches`] if there are no images, not enough for a batch, or no step `start`;
-    /// [`Error::Thread`] if the system has no thread left.
+    /// [`Error::Batches`] if there are no images, not enough for a batch, no step `start`, or a crop
+    /// by the side of an image; [`Error::Thread`] if the system has no thread left.
     pub fn new(images: &Images, plan: Plan, order: Order, start: usize) -> Result<Self> {
         let steps = steps(images, plan, start)?;
         let (sender, ready) = sync_channel(AHEAD);
@@ -140,6 +140,9 @@ fn steps(images: &Images, plan: Plan, start: usize) -> Result<usize> {
     }
     if images.labels.len() != count {
         return refuse("there is not one label per image");
+    }
+    if plan.augment.crop >= images.height().min(images.width()) {
+        return refuse("a crop by the side of an image can leave nothing of it");
     }
     let steps = match plan.last {
         Last::Drop => count / batch,

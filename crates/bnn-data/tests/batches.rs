@@ -63,7 +63,7 @@ fn any_step_may_be_the_first() {
 #[test]
 fn augmented_batches_do_not_depend_on_where_the_epoch_starts() {
     let images = images(40);
-    let plan = Plan { augment: Augment { flip: true, crop: 1 }, ..Plan::of(6) };
+    let plan = Plan { augment: Augment { flip: true, crop: 0 }, ..Plan::of(6) };
     let epoch = |start, epoch| {
         let order = Order { epoch, ..ORDER };
         Batches::new(&images, plan, order, start).unwrap().collect::<Vec<_>>()
@@ -117,4 +117,9 @@ fn impossible_batches_are_refused() {
     assert!(why(10, 0, 0).ends_with("a batch has at least one image"));
     assert!(why(0, 1, 0).ends_with("there are no images"));
     assert!(why(10, 4, 3).ends_with("an epoch has fewer steps"));
+    for crop in [1, usize::MAX] {
+        let plan = Plan { augment: Augment { flip: false, crop }, ..Plan::of(4) };
+        let error = Batches::new(&images(10), plan, ORDER, 0).unwrap_err().to_string();
+        assert!(error.ends_with("can leave nothing of it"), "{error}");
+    }
 }
