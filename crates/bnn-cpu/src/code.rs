@@ -1,24 +1,20 @@
-//! Quantized values: packed rows, and the panels that a product reads when they are its weights.
+//! Quantized values: packed rows of sign planes.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use bnn_core::{BYTE_SCALE, BitMatrix, HostCode, Planes, Result, WORD};
 use ndarray::Array2;
 
 use crate::cpu::Cpu;
 use crate::memory::Buffer;
-
-/// Columns of a panel: 64-bit lanes of a 512-bit register.
-pub(crate) const LANES: usize = 8;
+use crate::panels::{Cache, Panels};
 
 /// A sum of sign planes in the backend's memory.
 ///
 /// ```text
 /// bits    row 0: plane 0, plane 1, ..   row 1: plane 0, ..     words of 64 columns, padding zero
 /// mask    row 0                         row 1                  a clear bit is a hole
-/// panels  word 0 of rows 0..8, word 1 of rows 0..8, ..         then rows 8..16; plane after plane
 /// ```
-/// The panels are made when the code is first used as weights, and only then.
 pub struct Code {
     pub(crate) rows: usize,
     pub(crate) cols: usize,
@@ -26,18 +22,7 @@ pub struct Code {
     pub(crate) weights: Vec<i32>,
     pub(crate) bits: Buffer<u64>,
     pub(crate) mask: Option<Buffer<u64>>,
-    panels: OnceLock<Panels>,
-}
-
-/// A code as weights: its rows are columns of the product, eight side by side.
-pub(crate) struct Panels {
-    /// Plane after plane, panel after panel, word after word: the words of eight rows.
-    pub(crate) bits: Buffer<u64>,
-    /// Weight of each plane. A code with holes has each plane twice, with its holes filled by -1 and
-    /// by +1: their mean is the plane with zeros in its holes.
-    pub(crate) weights: Vec<i32>,
-    /// Binary logarithm of what sums over the planes must be divided by: 1 with holes.
-    pub(crate) halvings: u32,
+    panels: Cache,
 }
 
 impl Code {
@@ -48,7 +33,7 @@ impl Code {
         bits: Buffer<u64>,
         mask: Option<Buffer<u64>>,
     ) -> Self {
-        Self { rows, cols, scale, weights, bits, mask, panels: OnceLock::new() }
+        Self { rows, cols, scale, weights, bits, mask, panels: Cache::default() }
     }
 
     /// Rows and columns.
@@ -102,9 +87,9 @@ impl Code {
         }
     }
 
-    /// The code as weights of a product.
-    pub(crate) fn panels(&self, cpu: &Cpu) -> &Panels {
-        self.panels.get_or_init(|| Panels::of(self, cpu))
+    /// The code as weights of a product, the columns of `taps` taps each in words of their own.
+    pub(crate) fn panels(&self, cpu: &Cpu, taps: usize) -> Arc<Panels> {
+        self.panels.get(taps, || Panels::of(self, cpu, taps))
     }
 }
 
@@ -141,7 +126,7 @@ fn from_planes(cpu: &Cpu, dim: (usize, usize), host: &Planes) -> Code {
 fn from_bytes(cpu: &Cpu, dim: (usize, usize), bytes: &Array2<u8>) -> Code {
     let mut code = cpu.code(dim, BYTE_SCALE, (0..8).map(|bit| 1 << bit).collect());
     let (words, stride) = (code.words(), code.stride());
-    let mut line = cpu.take_zeroed::<u64>(words * LANES); // a row's bytes, padded with zeros
+    let mut line = cpu.take_zeroed::<u64>(words * 8); // a row's bytes, padded with zeros
     for (bits, row) in code.bits.chunks_exact_mut(stride.max(1)).zip(bytes.rows()) {
         let mut row = row.iter();
         for eight in line.iter_mut() {
@@ -191,68 +176,6 @@ fn transpose(x: u64) -> u64 {
     let x = swap(x, 7, 0x00AA_00AA_00AA_00AA);
     let x = swap(x, 14, 0x0000_CCCC_0000_CCCC);
     swap(x, 28, 0x0000_0000_F0F0_F0F0)
-}
-
-impl Panels {
-    fn of(code: &Code, cpu: &Cpu) -> Self {
-        let fills: &[Fill] = match code.mask {
-            None => &[Fill::None],
-            Some(_) => &[Fill::Minus, Fill::Plus],
-        };
-        let words = code.words();
-        let weights: Vec<i32> =
-            code.weights.iter().flat_map(|&weight| fills.iter().map(move |_| weight)).collect();
-        let per_plane = code.rows.div_ceil(LANES) * words * LANES;
-        let mut bits = cpu.take(weights.len() * per_plane);
-        let panels = bits.chunks_exact_mut((words * LANES).max(1)).enumerate();
-        let count = code.rows.div_ceil(LANES);
-        cpu.workers.each(panels, |(index, panel)| {
-            let (plane, first) = (index / count, index % count * LANES);
-            let fill = fills[plane % fills.len()];
-            for lane in 0..LANES {
-                let at = first + lane;
-                let row = (at < code.rows).then(|| code.filled(at, plane / fills.len(), fill));
-                fill_lane(panel, lane, row);
-            }
-        });
-        Self { bits, weights, halvings: u32::from(code.mask.is_some()) }
-    }
-}
-
-/// What stands in the holes of a plane.
-#[derive(Clone, Copy)]
-enum Fill {
-    None,
-    Minus,
-    Plus,
-}
-
-impl Code {
-    /// The words of one plane of a row, its holes filled.
-    fn filled(&self, row: usize, plane: usize, fill: Fill) -> impl Iterator<Item = u64> {
-        let words = self.words();
-        let bits = &self.row(row)[plane * words..][..words];
-        let mask = self.mask_row(row);
-        let tail = tail(self.cols);
-        bits.iter().enumerate().map(move |(at, &word)| {
-            let hole = mask.map_or(0, |mask| !mask[at]);
-            let hole = if at + 1 == words { hole & tail } else { hole };
-            match fill {
-                Fill::None => word,
-                Fill::Minus => word & !hole,
-                Fill::Plus => word | hole,
-            }
-        })
-    }
-}
-
-/// Writes one of eight interleaved rows; an absent row is zeros.
-fn fill_lane(panel: &mut [u64], lane: usize, row: Option<impl Iterator<Item = u64>>) {
-    let lanes = panel.iter_mut().skip(lane).step_by(LANES);
-    match row {
-        Some(row) => lanes.zip(row).for_each(|(lane, word)| *lane = word),
-        None => lanes.for_each(|lane| *lane = 0),
-    }
 }
 
 /// Mask of the bits in use in the last word of a row of `cols` columns.

@@ -13,11 +13,13 @@ mod elementwise;
 mod gradient;
 mod norm;
 mod operand;
+mod panels;
 mod patches;
 mod pooling;
 mod product;
 mod transpose;
 mod update;
+mod windows;
 
 mod memory;
 mod workers;

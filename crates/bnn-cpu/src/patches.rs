@@ -64,6 +64,18 @@ impl<'a> Packed<'a> {
         Self { bits: Bits::Gathered(bits), mask, words, stride }
     }
 
+    /// The gathered rows and their masks.
+    ///
+    /// # Panics
+    /// If they are the operand's own.
+    pub(crate) fn into_gathered(self) -> (Buffer<u64>, Option<Buffer<u64>>) {
+        let copied = |bits| match bits {
+            Bits::Gathered(words) => words,
+            Bits::Borrowed(_) => unreachable!("rows under a window are copied"),
+        };
+        (copied(self.bits), self.mask.map(copied))
+    }
+
     /// Words of one plane of a row.
     pub(crate) fn words(&self) -> usize {
         self.words

@@ -12,15 +12,16 @@ pub(crate) fn depths() -> impl Strategy<Value = usize> {
     select(vec![1, 7, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1000])
 }
 
-/// Outputs of a product: around tiles of 8 and 16.
+/// Outputs of a product: around tiles of 8, 16 and 64.
 pub(crate) fn outputs() -> impl Strategy<Value = usize> {
-    select(vec![1, 2, 7, 8, 9, 16, 17, 33])
+    select(vec![1, 2, 7, 8, 9, 16, 17, 33, 65])
 }
 
 /// A dense product or a convolution: gather, rows and columns of the operand.
 pub(crate) fn gathers() -> impl Strategy<Value = (Gather, usize, usize)> {
-    let dense = (1usize..=9, depths()).prop_map(|(rows, depth)| (Gather::Rows, rows, depth));
-    let channels = select(vec![1, 3, 7, 8, 31, 64, 65, 130]);
+    let rows = prop_oneof![9 => 1usize..=9, 1 => Just(70)];
+    let dense = (rows, depths()).prop_map(|(rows, depth)| (Gather::Rows, rows, depth));
+    let channels = select(vec![1, 3, 7, 8, 31, 50, 64, 65, 100, 130]);
     let patches =
         (slides(), 1usize..=3, channels).prop_map(|((grid, window), images, channels)| {
             (Gather::Patches { grid, window }, images * grid.pixels(), channels)

@@ -39,7 +39,7 @@ pub(super) fn run<L: Lanes>(work: L) -> L::Output {
 /// compiled without AVX2 may stay calls.
 #[target_feature(enable = "avx2,popcnt")]
 fn counts(task: &Counts<'_>, sums: &mut [i32]) {
-    match (task.rows < MANY, task.mask) {
+    match (task.rows() < MANY, task.mask) {
         (true, None) => few::counts::<false>(task, sums),
         (true, Some(_)) => few::counts::<true>(task, sums),
         (false, None) => many::counts::<{ many::SIGNS }>(task, sums),

@@ -59,12 +59,12 @@ fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
     let panels = task.panel_count();
-    let (whole_rows, whole_panels) = (task.rows / ROWS * ROWS, panels / PANELS * PANELS);
+    let (whole_rows, whole_panels) = (task.rows() / ROWS * ROWS, panels / PANELS * PANELS);
     for panel in (0..whole_panels).step_by(PANELS) {
         for row in (0..whole_rows).step_by(ROWS) {
             tile::<ROWS, PANELS, MASKED>(task, row, panel, sums);
         }
-        for row in whole_rows..task.rows {
+        for row in whole_rows..task.rows() {
             tile::<1, PANELS, MASKED>(task, row, panel, sums);
         }
     }
@@ -72,7 +72,7 @@ fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
         for row in (0..whole_rows).step_by(ROWS) {
             tile::<ROWS, 1, MASKED>(task, row, panel, sums);
         }
-        for row in whole_rows..task.rows {
+        for row in whole_rows..task.rows() {
             tile::<1, 1, MASKED>(task, row, panel, sums);
         }
     }
@@ -89,34 +89,34 @@ fn tile<const R: usize, const P: usize, const MASKED: bool>(
     let mut total = [[_mm512_setzero_si512(); P]; R];
     let mut lines: [&[[u64; 8]]; P] = [&[]; P];
     let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    for (at, lines) in lines.iter_mut().enumerate() {
-        *lines = task.panel(panel + at);
-    }
     for digit in (0..task.digits).rev() {
-        for at in 0..R {
-            rows[at] = task.row(row + at, digit);
-            if MASKED {
-                masks[at] = task.mask_row(row + at);
-            }
-            for total in &mut total[at] {
-                *total = _mm512_slli_epi64::<1>(*total);
-            }
+        for total in total.as_flattened_mut() {
+            *total = _mm512_slli_epi64::<1>(*total);
         }
-        for word in 0..task.words {
-            let mut line = [_mm512_setzero_si512(); P];
+        for run in 0..task.runs.count {
             for at in 0..P {
-                line[at] = load(&lines[at][word]);
+                lines[at] = task.panel_run(panel + at, run);
             }
             for at in 0..R {
-                let signs = _mm512_set1_epi64(rows[at][word] as i64);
-                let mask = if MASKED { _mm512_set1_epi64(masks[at][word] as i64) } else { signs };
-                for (total, &line) in total[at].iter_mut().zip(&line) {
-                    let differ = if MASKED {
-                        _mm512_ternarylogic_epi64::<XOR_AND>(signs, line, mask)
-                    } else {
-                        _mm512_xor_si512(signs, line)
-                    };
-                    *total = _mm512_add_epi64(*total, _mm512_popcnt_epi64(differ));
+                rows[at] = task.run(row + at, digit, run);
+                masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
+            }
+            for word in 0..task.runs.len {
+                let mut line = [_mm512_setzero_si512(); P];
+                for at in 0..P {
+                    line[at] = load(&lines[at][word]);
+                }
+                for at in 0..R {
+                    let signs = _mm512_set1_epi64(rows[at][word] as i64);
+                    let mask = _mm512_set1_epi64(masks[at][word] as i64);
+                    for (total, &line) in total[at].iter_mut().zip(&line) {
+                        let differ = if MASKED {
+                            _mm512_ternarylogic_epi64::<XOR_AND>(signs, line, mask)
+                        } else {
+                            _mm512_xor_si512(signs, line)
+                        };
+                        *total = _mm512_add_epi64(*total, _mm512_popcnt_epi64(differ));
+                    }
                 }
             }
         }

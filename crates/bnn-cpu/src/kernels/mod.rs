@@ -72,24 +72,46 @@ enum Set {
 /// What a kernel counts: differing signs of rows and of panels of eight columns.
 ///
 /// For every row r and column c: `weight * sum_d 2^d popcount((a_rd xor w_c) & mask_r)`.
+///
+/// A row is a few runs of consecutive words: one for a dense layer, one for each row of a window.
 #[derive(Clone, Copy)]
 pub(crate) struct Counts<'a> {
-    /// Rows of packed signs, `stride` words apart; each begins with `digits` planes of `words`.
+    /// Packed signs.
     pub(crate) a: &'a [u64],
-    /// One row of `words` for every row of `a`: which columns count.
+    /// Which signs count, for all digits alike; its runs lie as far apart as those of `a`.
     pub(crate) mask: Option<&'a [u64]>,
-    /// Panels of `words` times eight words.
-    pub(crate) panels: &'a [u64],
-    /// Number of rows.
-    pub(crate) rows: usize,
-    /// Words from one row of `a` to the next.
-    pub(crate) stride: usize,
-    /// Words of a plane; at least 1.
-    pub(crate) words: usize,
-    /// Planes of `a` that count 1, 2, 4, ..
+    /// Where the rows begin.
+    pub(crate) starts: &'a [Start],
+    /// The runs of every row.
+    pub(crate) runs: Runs,
+    /// Number of planes of `a`, which count 1, 2, 4, ..
     pub(crate) digits: usize,
+    /// Words in `a` from one digit of a row to the next.
+    pub(crate) digits_apart: usize,
+    /// Panels of [`Runs::words`] times eight words.
+    pub(crate) panels: &'a [u64],
     /// Multiplies the counts.
     pub(crate) weight: i32,
+}
+
+/// Where a row begins, in words.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Start {
+    /// In the signs.
+    pub(crate) bits: usize,
+    /// In the mask.
+    pub(crate) mask: usize,
+}
+
+/// Words of a row that lie together.
+#[derive(Clone, Copy)]
+pub(crate) struct Runs {
+    /// Number of runs; at least 1.
+    pub(crate) count: usize,
+    /// Words of a run; at least 1.
+    pub(crate) len: usize,
+    /// Words from one run to the next.
+    pub(crate) apart: usize,
 }
 
 /// A loop that is compiled once for every instruction set.
@@ -168,25 +190,44 @@ impl Kernel {
     }
 }
 
+impl Runs {
+    /// Words of a row.
+    pub(crate) fn words(&self) -> usize {
+        self.count * self.len
+    }
+}
+
 impl Counts<'_> {
-    /// The words of digit `digit` of a row.
-    fn row(&self, row: usize, digit: usize) -> &[u64] {
-        &self.a[row * self.stride + digit * self.words..][..self.words]
+    /// Number of rows.
+    fn rows(&self) -> usize {
+        self.starts.len()
     }
 
-    /// The mask of a row.
-    fn mask_row(&self, row: usize) -> &[u64] {
+    /// One run of a digit of a row.
+    fn run(&self, row: usize, digit: usize, run: usize) -> &[u64] {
+        let start = self.starts[row].bits + digit * self.digits_apart;
+        &self.a[start + run * self.runs.apart..][..self.runs.len]
+    }
+
+    /// The mask of one run of a row.
+    fn mask_run(&self, row: usize, run: usize) -> &[u64] {
         let mask = self.mask.expect("a masked kernel runs with a mask");
-        &mask[row * self.words..][..self.words]
+        &mask[self.starts[row].mask + run * self.runs.apart..][..self.runs.len]
     }
 
     /// The lines of a panel: eight columns of one word each.
     fn panel(&self, panel: usize) -> &[[u64; 8]] {
-        self.panels[panel * self.words * 8..].as_chunks().0.split_at(self.words).0
+        let words = self.runs.words();
+        self.panels[panel * words * 8..].as_chunks().0.split_at(words).0
+    }
+
+    /// The lines of a panel that meet one run.
+    fn panel_run(&self, panel: usize, run: usize) -> &[[u64; 8]] {
+        &self.panel(panel)[run * self.runs.len..][..self.runs.len]
     }
 
     /// Number of panels.
     fn panel_count(&self) -> usize {
-        self.panels.len() / (self.words * 8)
+        self.panels.len() / (self.runs.words() * 8)
     }
 }

@@ -39,13 +39,13 @@ fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 
 #[target_feature(enable = "neon")]
 fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
-    let whole = task.rows / ROWS * ROWS;
+    let whole = task.rows() / ROWS * ROWS;
     for panel in 0..task.panel_count() {
         for digit in 0..task.digits {
             for row in (0..whole).step_by(ROWS) {
                 tile::<ROWS, MASKED>(task, (row, digit), panel, sums);
             }
-            for row in whole..task.rows {
+            for row in whole..task.rows() {
                 tile::<1, MASKED>(task, (row, digit), panel, sums);
             }
         }
@@ -61,27 +61,29 @@ fn tile<const R: usize, const MASKED: bool>(
     sums: &mut [i32],
 ) {
     let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    for at in 0..R {
-        rows[at] = task.row(row + at, digit);
-        masks[at] = if MASKED { task.mask_row(row + at) } else { rows[at] };
-    }
     let mut total = [[vdupq_n_u64(0); 4]; R];
-    for (part, lines) in task.panel(panel).chunks(WORDS).enumerate() {
-        let mut bytes = [[vdupq_n_u8(0); 4]; R];
-        for (word, line) in (part * WORDS..).zip(lines) {
-            let quarters = quarters(line);
-            for at in 0..R {
-                let signs = vreinterpretq_u8_u64(vdupq_n_u64(rows[at][word]));
-                let mask = vreinterpretq_u8_u64(vdupq_n_u64(masks[at][word]));
-                for (bytes, quarter) in bytes[at].iter_mut().zip(quarters) {
-                    let differ = veorq_u8(signs, quarter);
-                    let differ = if MASKED { vandq_u8(differ, mask) } else { differ };
-                    *bytes = vaddq_u8(*bytes, vcntq_u8(differ));
+    for run in 0..task.runs.count {
+        for at in 0..R {
+            rows[at] = task.run(row + at, digit, run);
+            masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
+        }
+        for (part, lines) in task.panel_run(panel, run).chunks(WORDS).enumerate() {
+            let mut bytes = [[vdupq_n_u8(0); 4]; R];
+            for (word, line) in (part * WORDS..).zip(lines) {
+                let quarters = quarters(line);
+                for at in 0..R {
+                    let signs = vreinterpretq_u8_u64(vdupq_n_u64(rows[at][word]));
+                    let mask = vreinterpretq_u8_u64(vdupq_n_u64(masks[at][word]));
+                    for (bytes, quarter) in bytes[at].iter_mut().zip(quarters) {
+                        let differ = veorq_u8(signs, quarter);
+                        let differ = if MASKED { vandq_u8(differ, mask) } else { differ };
+                        *bytes = vaddq_u8(*bytes, vcntq_u8(differ));
+                    }
                 }
             }
-        }
-        for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
-            *total = vpadalq_u32(*total, vpaddlq_u16(vpaddlq_u8(*bytes)));
+            for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
+                *total = vpadalq_u32(*total, vpaddlq_u16(vpaddlq_u8(*bytes)));
+            }
         }
     }
     let weight = task.weight.wrapping_shl(digit as u32);

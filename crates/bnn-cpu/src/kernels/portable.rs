@@ -18,12 +18,11 @@ pub(super) const KERNEL: Kernel = Kernel {
 pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
     let panels = task.panel_count();
     for panel in 0..panels {
-        let lines = task.panel(panel);
-        for row in 0..task.rows {
+        for row in 0..task.rows() {
             let sums = &mut sums[(row * panels + panel) * 8..][..8];
             for digit in 0..task.digits {
                 let weight = task.weight.wrapping_shl(digit as u32);
-                for (sum, count) in sums.iter_mut().zip(differing(task, (row, digit), lines)) {
+                for (sum, count) in sums.iter_mut().zip(differing(task, (row, digit), panel)) {
                     *sum = sum.wrapping_add(weight.wrapping_mul(count as i32));
                 }
             }
@@ -33,19 +32,21 @@ pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 
 /// How many signs of a row differ from those of each column of a panel.
 #[inline(always)]
-fn differing(task: &Counts<'_>, (row, digit): (usize, usize), lines: &[[u64; 8]]) -> [u32; 8] {
+fn differing(task: &Counts<'_>, (row, digit): (usize, usize), panel: usize) -> [u32; 8] {
     let mut counts = [0; 8];
     let mut add = |signs: u64, mask: u64, line: &[u64; 8]| {
         for (count, column) in counts.iter_mut().zip(line) {
             *count += ((signs ^ column) & mask).count_ones();
         }
     };
-    let row_words = task.row(row, digit).iter().zip(lines);
-    match task.mask {
-        None => row_words.for_each(|(&signs, line)| add(signs, u64::MAX, line)),
-        Some(_) => {
-            let masks = task.mask_row(row).iter();
-            row_words.zip(masks).for_each(|((&signs, line), &mask)| add(signs, mask, line));
+    for run in 0..task.runs.count {
+        let words = task.run(row, digit, run).iter().zip(task.panel_run(panel, run));
+        match task.mask {
+            None => words.for_each(|(&signs, line)| add(signs, u64::MAX, line)),
+            Some(_) => {
+                let masks = task.mask_run(row, run).iter();
+                words.zip(masks).for_each(|((&signs, line), &mask)| add(signs, mask, line));
+            }
         }
     }
     counts

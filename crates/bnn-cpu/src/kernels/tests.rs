@@ -30,18 +30,20 @@ fn words(count: usize, salt: u64) -> Vec<u64> {
 
 /// The definition of [`Counts`], added to zeros.
 fn defined(task: &Counts<'_>) -> Vec<i32> {
-    let panels = task.panel_count();
+    let (panels, words) = (task.panel_count(), task.runs.words());
     let sum = |row: usize, column: usize| {
         let mut sum = 0i32;
-        for (word, digit) in (0..task.words).flat_map(|w| (0..task.digits).map(move |d| (w, d))) {
-            let signs = task.a[row * task.stride + digit * task.words + word];
-            let column = task.panels[(column / 8 * task.words + word) * 8 + column % 8];
-            let mask = task.mask.map_or(u64::MAX, |mask| mask[row * task.words + word]);
+        for (word, digit) in (0..words).flat_map(|w| (0..task.digits).map(move |d| (w, d))) {
+            let at = word / task.runs.len * task.runs.apart + word % task.runs.len;
+            let start = task.starts[row];
+            let signs = task.a[start.bits + digit * task.digits_apart + at];
+            let column = task.panels[(column / 8 * words + word) * 8 + column % 8];
+            let mask = task.mask.map_or(u64::MAX, |mask| mask[start.mask + at]);
             sum += (((signs ^ column) & mask).count_ones() as i32) << digit;
         }
         task.weight * sum
     };
-    (0..task.rows).flat_map(|row| (0..panels * 8).map(move |at| sum(row, at))).collect()
+    (0..task.rows()).flat_map(|row| (0..panels * 8).map(move |at| sum(row, at))).collect()
 }
 
 fn check(task: &Counts<'_>, what: &str) {
@@ -54,28 +56,54 @@ fn check(task: &Counts<'_>, what: &str) {
     }
 }
 
+/// Rows side by side, their digits one after the other, with a word to spare.
+fn starts(rows: usize, words: usize, digits: usize) -> Vec<Start> {
+    (0..rows).map(|row| Start { bits: row * (digits * words + 1), mask: row * words }).collect()
+}
+
 #[test]
 fn counts_are_those_of_the_definition() {
     for (rows, words_each, panels) in shapes() {
         let masks = words(rows * words_each, 3);
         let columns = words(panels * words_each * 8, 2);
         for (digits, weight, mask) in [(1, 1, None), (1, -3, Some(&masks[..])), (3, 2, None)] {
-            let stride = digits * words_each + 1;
-            let a = words(rows * stride, 1);
+            let a = words(rows * (digits * words_each + 1), 1);
             let task = Counts {
                 a: &a,
                 mask,
-                panels: &columns,
-                rows,
-                stride,
-                words: words_each,
+                starts: &starts(rows, words_each, digits),
+                runs: Runs { count: 1, len: words_each, apart: words_each },
                 digits,
+                digits_apart: words_each,
+                panels: &columns,
                 weight,
             };
-            check(
-                &task,
-                &format!("{rows} rows, {words_each} words, {panels} panels, {digits} digits"),
-            );
+            check(&task, &format!("{rows} rows, {words_each} words, {panels} panels"));
+        }
+    }
+}
+
+/// Windows overlap, and digits lie as far apart as all images.
+#[test]
+fn counts_of_windows_are_those_of_the_definition() {
+    for (rows, len, panels) in shapes().filter(|&(_, words, _)| words < 33) {
+        let (runs, digits) = (Runs { count: 3, len, apart: len + 2 }, 2);
+        let place = rows + 3 * (len + 2);
+        let (a, masks) = (words(digits * place, 1), words(place, 3));
+        let columns = words(panels * 3 * len * 8, 2);
+        let starts: Vec<_> = (0..rows).map(|row| Start { bits: row, mask: row }).collect();
+        for mask in [None, Some(&masks[..])] {
+            let task = Counts {
+                a: &a,
+                mask,
+                starts: &starts,
+                runs,
+                digits,
+                digits_apart: place,
+                panels: &columns,
+                weight: 1,
+            };
+            check(&task, &format!("{rows} windows, {len} words, {panels} panels"));
         }
     }
 }
@@ -83,16 +111,16 @@ fn counts_are_those_of_the_definition() {
 #[test]
 fn counts_hold_when_all_signs_differ() {
     for (rows, words, panels) in shapes() {
-        let (a, columns) = (vec![u64::MAX; rows * words], vec![0; panels * words * 8]);
+        let (a, columns) = (vec![u64::MAX; rows * (words + 1)], vec![0; panels * words * 8]);
         for mask in [None, Some(&a[..])] {
             let task = Counts {
                 a: &a,
                 mask,
-                panels: &columns,
-                rows,
-                stride: words,
-                words,
+                starts: &starts(rows, words, 1),
+                runs: Runs { count: 1, len: words, apart: words },
                 digits: 1,
+                digits_apart: words,
+                panels: &columns,
                 weight: 1,
             };
             check(&task, &format!("{rows} rows, {words} words, {panels} panels that differ"));

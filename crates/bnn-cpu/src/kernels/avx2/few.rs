@@ -19,13 +19,13 @@ const ROWS: usize = 3;
 /// A tile runs over the whole depth of a panel, so that memory is read in its order.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn counts<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
-    let whole = task.rows / ROWS * ROWS;
+    let whole = task.rows() / ROWS * ROWS;
     for panel in 0..task.panel_count() {
         for digit in 0..task.digits {
             for row in (0..whole).step_by(ROWS) {
                 tile::<ROWS, MASKED>(task, (row, digit), panel, sums);
             }
-            for row in whole..task.rows {
+            for row in whole..task.rows() {
                 tile::<1, MASKED>(task, (row, digit), panel, sums);
             }
         }
@@ -42,30 +42,32 @@ fn tile<const R: usize, const MASKED: bool>(
 ) {
     let (zero, table) = (_mm256_setzero_si256(), ones_of_nibbles());
     let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    for at in 0..R {
-        rows[at] = task.row(row + at, digit);
-        masks[at] = if MASKED { task.mask_row(row + at) } else { rows[at] };
-    }
     let mut total = [[zero; 2]; R];
-    for (part, lines) in task.panel(panel).chunks(WORDS).enumerate() {
-        let mut bytes = [[zero; 2]; R];
-        for (word, line) in (part * WORDS..).zip(lines) {
-            let halves = halves(line);
-            for at in 0..R {
-                let signs = _mm256_set1_epi64x(rows[at][word] as i64);
-                let mask = _mm256_set1_epi64x(masks[at][word] as i64);
-                for (bytes, half) in bytes[at].iter_mut().zip(halves) {
-                    let differ = _mm256_xor_si256(signs, half);
-                    let differ = if MASKED { _mm256_and_si256(differ, mask) } else { differ };
-                    let [low, high] = split(differ);
-                    let (low, high) =
-                        (_mm256_shuffle_epi8(table, low), _mm256_shuffle_epi8(table, high));
-                    *bytes = _mm256_add_epi8(*bytes, _mm256_add_epi8(low, high));
+    for run in 0..task.runs.count {
+        for at in 0..R {
+            rows[at] = task.run(row + at, digit, run);
+            masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
+        }
+        for (part, lines) in task.panel_run(panel, run).chunks(WORDS).enumerate() {
+            let mut bytes = [[zero; 2]; R];
+            for (word, line) in (part * WORDS..).zip(lines) {
+                let halves = halves(line);
+                for at in 0..R {
+                    let signs = _mm256_set1_epi64x(rows[at][word] as i64);
+                    let mask = _mm256_set1_epi64x(masks[at][word] as i64);
+                    for (bytes, half) in bytes[at].iter_mut().zip(halves) {
+                        let differ = _mm256_xor_si256(signs, half);
+                        let differ = if MASKED { _mm256_and_si256(differ, mask) } else { differ };
+                        let [low, high] = split(differ);
+                        let (low, high) =
+                            (_mm256_shuffle_epi8(table, low), _mm256_shuffle_epi8(table, high));
+                        *bytes = _mm256_add_epi8(*bytes, _mm256_add_epi8(low, high));
+                    }
                 }
             }
-        }
-        for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
-            *total = _mm256_add_epi64(*total, _mm256_sad_epu8(*bytes, zero));
+            for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
+                *total = _mm256_add_epi64(*total, _mm256_sad_epu8(*bytes, zero));
+            }
         }
     }
     let weight = task.weight.wrapping_shl(digit as u32);

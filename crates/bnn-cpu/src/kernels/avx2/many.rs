@@ -49,12 +49,13 @@ struct Group<'a> {
 /// many words as a byte can count.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn counts<const PARTS: usize>(task: &Counts<'_>, sums: &mut [i32]) {
+    let depth = task.runs.words();
     let mut rows = [[[[0; 2]; PARTS]; WORDS]; BLOCK];
     let mut panels = [[[[_mm256_setzero_si256(); 2]; 2]; WORDS]; GROUP];
-    for row in (0..task.rows).step_by(BLOCK) {
-        let rows = &mut rows[..BLOCK.min(task.rows - row)];
+    for row in (0..task.rows()).step_by(BLOCK) {
+        let rows = &mut rows[..BLOCK.min(task.rows() - row)];
         for digit in 0..task.digits {
-            for word in (0..task.words).step_by(WORDS) {
+            for word in (0..depth).step_by(WORDS) {
                 for (at, split) in rows.iter_mut().enumerate() {
                     split_row(task, (row + at, digit), word, split);
                 }
@@ -65,7 +66,7 @@ pub(super) fn counts<const PARTS: usize>(task: &Counts<'_>, sums: &mut [i32]) {
                     }
                     let group = Group {
                         panels,
-                        words: WORDS.min(task.words - word),
+                        words: WORDS.min(depth - word),
                         stride: task.panel_count() * 8,
                         weight: task.weight.wrapping_shl(digit as u32),
                     };
@@ -83,12 +84,11 @@ fn split_row<const PARTS: usize>(
     split: &mut Row<PARTS>,
 ) {
     let nibbles = |word: u64| [word, word >> 4].map(|word| word & 0x0F0F_0F0F_0F0F_0F0F);
-    for (split, signs) in split.iter_mut().zip(&task.row(row, digit)[word..]) {
-        split[0] = nibbles(*signs);
-    }
-    if PARTS == SIGNS_AND_MASK {
-        for (split, mask) in split.iter_mut().zip(&task.mask_row(row)[word..]) {
-            split[1] = nibbles(*mask);
+    for (word, split) in (word..task.runs.words()).zip(split) {
+        let (run, at) = (word / task.runs.len, word % task.runs.len);
+        split[0] = nibbles(task.run(row, digit, run)[at]);
+        if PARTS == SIGNS_AND_MASK {
+            split[1] = nibbles(task.mask_run(row, run)[at]);
         }
     }
 }
