@@ -17,8 +17,8 @@ use crate::windows::{Block, Left, ROWS, taps_apart};
 /// Words of XOR and popcount below which a product is not worth a second thread.
 const WORDS_PER_TASK: usize = 1 << 14;
 
-/// Columns whose sums are formed together: a word of packed outputs, and with 64 rows half of L1.
-const COLUMNS: usize = WORD;
+/// Columns whose sums are formed together: whole words of packed outputs, a kilobyte of reals.
+const COLUMNS: usize = 256;
 
 /// See [`BinaryBackend::product`](bnn_core::BinaryBackend::product).
 pub(crate) fn product(cpu: &Cpu, a: &Code, w: &Code, gather: &Gather) -> Result<Real> {
@@ -54,15 +54,18 @@ pub(crate) fn product_cut(
     cpu.workers.each(tasks, |(task, out)| {
         let part = plan.part(task, (rows, cols));
         let first = part.cols.start;
-        let mut packed = cpu.take(planes);
+        let mut packed = cpu.take(planes * COLUMNS / WORD);
         plan.run(part, |sums, (row, col)| {
             for at in 0..sums.rows {
                 let mut line = [0.0; COLUMNS];
                 cpu.kernel.lanes(Line { sums, row: at, line: &mut line });
                 let cut = |cut: usize| &cuts.rows_at(cut, 1)[first + col..][..sums.cols];
-                climb(cpu, &line[..sums.cols], cut, levels, &mut packed);
-                let place = out[(row + at) * planes * words + col / WORD..].iter_mut();
-                place.step_by(words).zip(&packed[..]).for_each(|(to, &from)| *to = from);
+                let wide = Code::words_of(sums.cols);
+                climb(cpu, &line[..sums.cols], cut, levels, &mut packed[..planes * wide]);
+                let row = &mut out[(row + at) * planes * words..][..planes * words];
+                for (to, from) in row.chunks_exact_mut(words).zip(packed.chunks_exact(wide)) {
+                    to[col / WORD..][..wide].copy_from_slice(from);
+                }
             }
         });
     });

@@ -12,9 +12,9 @@ pub(crate) fn depths() -> impl Strategy<Value = usize> {
     select(vec![1, 7, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1000])
 }
 
-/// Outputs of a product: around tiles of 8, 16 and 64.
+/// Outputs of a product: around tiles of 8, 16 and 64, and more than any block.
 pub(crate) fn outputs() -> impl Strategy<Value = usize> {
-    select(vec![1, 2, 7, 8, 9, 16, 17, 33, 65])
+    select(vec![1, 2, 7, 8, 9, 16, 17, 33, 65, 300])
 }
 
 /// A dense product or a convolution: gather, rows and columns of the operand.

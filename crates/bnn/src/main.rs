@@ -35,6 +35,8 @@ enum Command {
     Inspect(commands::inspect::Args),
     Data(commands::data::Args),
     Backends(commands::backends::Args),
+    #[cfg(feature = "cpu")]
+    Bench(commands::bench::Args),
     Spec(commands::spec::Args),
 }
 
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Backends(args) => commands::backends::run(&args),
+        #[cfg(feature = "cpu")]
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Spec(args) => commands::spec::run(&args),
     };
     match done {

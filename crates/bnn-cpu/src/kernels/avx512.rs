@@ -88,14 +88,18 @@ fn tile<const R: usize, const P: usize, const MASKED: bool>(
 ) {
     let mut total = [[_mm512_setzero_si512(); P]; R];
     let mut lines: [&[[u64; 8]]; P] = [&[]; P];
+    let mut rest = lines;
     let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
     for digit in (0..task.digits).rev() {
         for total in total.as_flattened_mut() {
             *total = _mm512_slli_epi64::<1>(*total);
         }
+        for (panel, rest) in (panel..).zip(&mut rest) {
+            *rest = task.panel(panel);
+        }
         for run in 0..task.runs.count {
-            for at in 0..P {
-                lines[at] = task.panel_run(panel + at, run);
+            for (lines, rest) in lines.iter_mut().zip(&mut rest) {
+                (*lines, *rest) = rest.split_at(task.runs.len);
             }
             for at in 0..R {
                 rows[at] = task.run(row + at, digit, run);

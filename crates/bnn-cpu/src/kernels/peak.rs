@@ -1,4 +1,7 @@
-//! The bound that binary kernels are measured by: a popcount loop that never leaves registers.
+//! What binary kernels are measured by: a popcount loop that never leaves registers, memory read as
+//! fast as it comes, and the loop that one would write first.
+
+use super::{Lanes, best};
 
 /// Multiply-adds of signs in one round of [`rounds`]: sixteen registers of 512 bits.
 #[cfg(target_arch = "x86_64")]
@@ -40,4 +43,66 @@ fn rounds(count: u32, seed: i64) -> i64 {
         }
     }
     sums.iter().fold(0, |total: i64, &sum| total.wrapping_add(_mm512_reduce_add_epi64(sum)))
+}
+
+/// Bytes per second that one core reads again and again from a block of this size, the best of
+/// several tries: what bounds the product of a single row.
+pub fn bytes_per_second(size: usize) -> f64 {
+    let words = vec![1u64; size.div_ceil(8).max(64)];
+    let passes = (1 << 25) / words.len() + 1;
+    let mut best_time = f64::INFINITY;
+    for _ in 0..20 {
+        let start = std::time::Instant::now();
+        for _ in 0..passes {
+            std::hint::black_box(best().lanes(Read(std::hint::black_box(&words))));
+        }
+        best_time = best_time.min(start.elapsed().as_secs_f64());
+    }
+    (passes * words.len() * 8) as f64 / best_time
+}
+
+struct Read<'a>(&'a [u64]);
+
+impl Lanes for Read<'_> {
+    type Output = u64;
+
+    /// Several registers are filled at once, so that no sum waits for the one before.
+    #[inline(always)]
+    fn run(self) -> u64 {
+        let mut ors = [0; 64];
+        for words in self.0.as_chunks::<64>().0 {
+            ors.iter_mut().zip(words).for_each(|(or, word)| *or |= word);
+        }
+        ors.iter().fold(0, |all, or| all | or)
+    }
+}
+
+/// The product of rows of signs as one would write it first, compiled for this processor: XOR and
+/// popcount of 64 signs at a time. All rows are `words` words; padding is zero on both sides.
+pub fn word_loop(a: &[u64], w: &[u64], (words, depth): (usize, usize), out: &mut [i32]) {
+    best().lanes(WordLoop { a, w, words, depth, out });
+}
+
+struct WordLoop<'a> {
+    a: &'a [u64],
+    w: &'a [u64],
+    words: usize,
+    depth: usize,
+    out: &'a mut [i32],
+}
+
+impl Lanes for WordLoop<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let outputs = self.w.len() / self.words;
+        let rows = self.a.chunks_exact(self.words).zip(self.out.chunks_exact_mut(outputs));
+        for (a, out) in rows {
+            for (w, out) in self.w.chunks_exact(self.words).zip(out) {
+                let differ: u32 = a.iter().zip(w).map(|(a, w)| (a ^ w).count_ones()).sum();
+                *out = self.depth as i32 - 2 * differ as i32;
+            }
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The subcommands, one file each.
 
 pub mod backends;
+#[cfg(feature = "cpu")]
+pub mod bench;
 pub mod data;
 pub mod eval;
 pub mod inspect;

@@ -4,5 +4,7 @@
 mod desk;
 
 mod bad_input;
+#[cfg(feature = "cpu")]
+mod bench;
 mod predict;
 mod train;

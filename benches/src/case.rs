@@ -1,0 +1,175 @@
+//! What is timed, and what it is measured by.
+
+use std::time::Duration;
+
+use bnn_core::{Error, Result};
+use bnn_cpu::{Cpu, peak};
+use serde::Serialize;
+
+use crate::contender::Contender;
+use crate::gradient::Gradient;
+use crate::network::Network;
+use crate::product::{Signs, kernels};
+use crate::turns::{Interval, take_turns};
+use crate::{gradient, network, product};
+
+/// One operation on operands of one shape.
+pub struct Case {
+    /// Family, batch and shape.
+    pub name: String,
+    /// Multiply-adds of one run.
+    pub adds: usize,
+    /// What bounds it.
+    pub limit: Limit,
+    pub(crate) work: Work,
+}
+
+/// The part of the processor that bounds a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// XOR, popcount and add of words in registers.
+    Popcount,
+    /// Reading so many bytes of weights.
+    Bytes(usize),
+    /// Nothing that is measured here.
+    Unknown,
+}
+
+pub(crate) enum Work {
+    Signs(Signs),
+    Gradient(Gradient),
+    Network(Network),
+}
+
+/// Entries that a result must have.
+pub(crate) struct Wanted {
+    /// Row, column and value.
+    pub(crate) entries: Vec<((usize, usize), f64)>,
+    /// The largest error, as a share of the largest value.
+    pub(crate) tolerance: f64,
+}
+
+/// The contenders of a case, timed.
+#[derive(Debug, Serialize)]
+pub struct Timed {
+    /// Name of the case.
+    pub case: String,
+    /// Threads that every contender had.
+    pub threads: usize,
+    /// Turns that every contender took.
+    pub rounds: usize,
+    /// The contenders, our best kernels first.
+    pub rows: Vec<Row>,
+}
+
+/// A contender's time.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Kernel or library.
+    pub name: String,
+    /// Median time of one run, in seconds.
+    pub seconds: f64,
+    /// Multiply-adds per second.
+    pub rate: f64,
+    /// Share of what bounds the case on all threads; none where that was not measured.
+    pub share: Option<f64>,
+    /// How many times longer than the first row, as the median of ratios within a round.
+    pub times: Interval,
+}
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    let products = product::cases().into_iter();
+    products.chain(gradient::cases()).chain(network::cases()).collect()
+}
+
+impl Case {
+    /// Checks every contender's result, then times all of them in turn.
+    ///
+    /// # Errors
+    /// [`Error::Device`] naming a contender whose result is wrong; absurd numbers of threads.
+    pub fn time(&self, threads: usize, budget: Duration) -> Result<Timed> {
+        self.take_turns(self.contenders(&kernels(threads)?, threads)?, threads, budget)
+    }
+
+    /// Times our kernels alone.
+    ///
+    /// # Errors
+    /// As [`Case::time`].
+    pub fn time_kernels(&self, threads: usize, budget: Duration) -> Result<Timed> {
+        let kernels = kernels(threads)?;
+        let mut contenders = self.contenders(&kernels, threads)?;
+        contenders.truncate(kernels.len());
+        self.take_turns(contenders, threads, budget)
+    }
+
+    /// One run of our best kernels, for other ways to time it.
+    ///
+    /// # Errors
+    /// As [`Case::time`].
+    pub fn ours(&self, threads: usize) -> Result<impl FnMut() + use<>> {
+        let mut contenders = self.contenders(&kernels(threads)?[..1], threads)?;
+        let mut ours = contenders.swap_remove(0);
+        Ok(move || ours.run())
+    }
+
+    /// The contenders, our kernels first; each has run once and was right.
+    fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Vec<Box<dyn Contender>>> {
+        let (mut contenders, wanted) = match &self.work {
+            Work::Signs(signs) => signs.contenders(kernels, threads)?,
+            Work::Gradient(gradient) => gradient.contenders(kernels, threads)?,
+            Work::Network(network) => network.contenders(kernels)?,
+        };
+        for contender in &mut contenders {
+            contender.run();
+            wanted.check(&self.name, &**contender)?;
+        }
+        Ok(contenders)
+    }
+
+    fn take_turns(
+        &self,
+        mut contenders: Vec<Box<dyn Contender>>,
+        threads: usize,
+        budget: Duration,
+    ) -> Result<Timed> {
+        let bound = self.bound().map(|bound| bound * threads as f64);
+        let turns = take_turns(&mut contenders, budget);
+        let rows = contenders.iter().enumerate().map(|(at, contender)| {
+            let seconds = turns.median(at);
+            let rate = self.adds as f64 / seconds;
+            let share = bound.map(|bound| rate / bound);
+            Row { name: contender.name(), seconds, rate, share, times: turns.ratio(at, 0) }
+        });
+        let rows = rows.collect();
+        Ok(Timed { case: self.name.clone(), threads, rounds: turns.rounds(), rows })
+    }
+
+    /// Multiply-adds per second that one core could reach.
+    fn bound(&self) -> Option<f64> {
+        match self.limit {
+            Limit::Popcount => peak::multiply_adds_per_second(),
+            Limit::Bytes(bytes) => {
+                Some(peak::bytes_per_second(bytes) * self.adds as f64 / bytes as f64)
+            }
+            Limit::Unknown => None,
+        }
+    }
+}
+
+impl Wanted {
+    fn check(&self, case: &str, contender: &dyn Contender) -> Result<()> {
+        let result = contender.result()?;
+        let largest = self.entries.iter().fold(0.0, |most: f64, (_, entry)| most.max(entry.abs()));
+        for &((row, col), want) in &self.entries {
+            let got = f64::from(result[[row, col]]);
+            let error = (got - want).abs();
+            if error.is_nan() || error > self.tolerance * largest {
+                let name = contender.name();
+                let wrong = format!("{case}, {name}: entry ({row}, {col}) is {got}, not {want}");
+                return Err(Error::Device { op: "benchmark", source: wrong.into() });
+            }
+        }
+        Ok(())
+    }
+}

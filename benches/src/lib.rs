@@ -1,0 +1,25 @@
+//! Benchmarks whose results are checked first, and whose contenders are timed in turn.
+//!
+//! `bnn bench` runs the [`cases`]; the benches of this package give single kernels to criterion.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! let case = bnn_bench::cases().into_iter().find(|case| case.name == "dense/b1/4096x4096").unwrap();
+//! let timed = case.time(1, Duration::from_secs(2))?;
+//! println!("{}: {:.1} us", timed.rows[0].name, 1e6 * timed.rows[0].seconds);
+//! # Ok::<(), bnn_core::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod case;
+mod contender;
+mod gradient;
+mod network;
+mod ours;
+mod product;
+mod rivals;
+mod turns;
+
+pub use case::{Case, Limit, Row, Timed, cases};
+pub use turns::Interval;

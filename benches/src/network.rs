@@ -1,0 +1,157 @@
+//! Whole frozen networks, from bytes to scores.
+
+use bnn_core::{
+    Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool, Reference, Result,
+    Session, Window,
+};
+use bnn_cpu::Cpu;
+use ndarray::{Array2, s};
+
+use crate::case::{Case, Limit, Wanted, Work};
+use crate::contender::Contender;
+use crate::product::{Contenders, signs};
+
+/// A network of the paper with weights that mean nothing, and the images of one run.
+#[derive(Clone, Copy)]
+pub(crate) struct Network {
+    of: Of,
+    images: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Of {
+    /// MNIST: three layers of 4096.
+    Mlp,
+    /// CIFAR-10: six convolutions and three dense layers.
+    ConvNet,
+}
+
+/// Outputs of the six convolutions; every second one is pooled.
+const CONVOLUTIONS: [usize; 6] = [128, 128, 256, 256, 512, 512];
+
+/// Classes of either network.
+const CLASSES: usize = 10;
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mlps = [1, 100, 10_000].map(|images| ("mlp", Network { of: Of::Mlp, images }));
+    let convs = [1, 16].map(|images| ("convnet", Network { of: Of::ConvNet, images }));
+    let case = |(name, network): (&str, Network)| Case {
+        name: format!("network/{name}/b{}", network.images),
+        adds: network.images * network.adds(),
+        limit: Limit::Unknown,
+        work: Work::Network(network),
+    };
+    mlps.into_iter().chain(convs).map(case).collect()
+}
+
+impl Network {
+    /// Ours by kernel; the first image's scores are those of the definition.
+    pub(crate) fn contenders(&self, kernels: &[Cpu]) -> Result<Contenders> {
+        let network = self.frozen();
+        let bytes = network.input.bytes();
+        let images =
+            Array2::from_shape_fn((self.images, bytes), |(row, col)| (row * 89 + col * 37) as u8);
+        let want = Session::new(&Reference, &network)?.scores(images.slice(s![..1, ..]))?;
+        let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
+        let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
+        let mut contenders = Vec::new();
+        for cpu in kernels {
+            // A benchmark's process owns these to its end, so that a contender can borrow them.
+            let (cpu, network) = (Box::leak(Box::new(cpu.clone())), network.clone());
+            let session = Session::new(&*cpu, Box::leak(Box::new(network)))?;
+            let scores = Array2::zeros((0, 0));
+            contenders.push(Box::new(Ours { cpu, session, images: images.clone(), scores }) as _);
+        }
+        Ok((contenders, wanted))
+    }
+
+    /// Multiply-adds for one image.
+    fn adds(&self) -> usize {
+        match self.of {
+            Of::Mlp => 784 * 4096 + 2 * 4096 * 4096 + 4096 * CLASSES,
+            Of::ConvNet => {
+                let layers = (0..CONVOLUTIONS.len()).map(|at| {
+                    let (side, channels) = convolution(at);
+                    side * side * 9 * channels * CONVOLUTIONS[at]
+                });
+                layers.sum::<usize>() + 16 * 512 * 1024 + 1024 * 1024 + 1024 * CLASSES
+            }
+        }
+    }
+
+    fn frozen(&self) -> Frozen {
+        let (input, hidden) = match self.of {
+            Of::Mlp => (input(28, 1), [784, 4096, 4096].map(|depth| dense(4096, depth)).into()),
+            Of::ConvNet => {
+                let mut hidden: Vec<_> = (0..CONVOLUTIONS.len()).map(conv).collect();
+                let flat = Gather::Patches { grid: square(4), window: square(4).whole() };
+                hidden.push(Hidden { gather: flat, ..dense(1024, 16 * 512) });
+                hidden.push(dense(1024, 1024));
+                (input(32, 3), hidden)
+            }
+        };
+        let depth = hidden.last().map_or(0, |layer: &Hidden| layer.weights.planes[0].1.rows());
+        let output = Output {
+            weights: Planes::binary(signs((CLASSES, depth), 9)),
+            gather: Gather::Rows,
+            mean: vec![0.0; CLASSES],
+            gain: vec![1.0; CLASSES],
+            beta: vec![0.0; CLASSES],
+        };
+        let classes = (0..CLASSES).map(|class| class.to_string()).collect();
+        Frozen { input, hidden, output, classes }
+    }
+}
+
+fn input(side: usize, channels: usize) -> Input {
+    Input { grid: square(side), channels }
+}
+
+fn square(side: usize) -> Grid {
+    Grid { height: side, width: side }
+}
+
+fn dense(outputs: usize, depth: usize) -> Hidden {
+    Hidden {
+        weights: Planes::binary(signs((outputs, depth), depth)),
+        gather: Gather::Rows,
+        cuts: Array2::zeros((1, outputs)),
+        levels: Levels::sign(),
+        pool: None,
+    }
+}
+
+/// Side of the image and channels that a convolution reads.
+fn convolution(at: usize) -> (usize, usize) {
+    let channels = if at == 0 { 3 } else { CONVOLUTIONS[at - 1] };
+    (32 >> (at / 2), channels)
+}
+
+fn conv(at: usize) -> Hidden {
+    let (side, channels) = convolution(at);
+    let grid = square(side);
+    let pool = (at % 2 == 1).then_some(Pool { grid, window: Window::square(2, 2, 0) });
+    let gather = Gather::Patches { grid, window: Window::square(3, 1, 1) };
+    Hidden { gather, pool, ..dense(CONVOLUTIONS[at], 9 * channels) }
+}
+
+struct Ours {
+    cpu: &'static Cpu,
+    session: Session<'static, Cpu>,
+    images: Array2<u8>,
+    scores: Matrix,
+}
+
+impl Contender for Ours {
+    fn name(&self) -> String {
+        bnn_core::BinaryBackend::name(self.cpu)
+    }
+
+    fn run(&mut self) {
+        self.scores = self.session.scores(self.images.view()).expect("the images fit");
+    }
+
+    fn result(&self) -> Result<Matrix> {
+        Ok(self.scores.clone())
+    }
+}

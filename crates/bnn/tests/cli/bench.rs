@@ -1,0 +1,31 @@
+//! `bnn bench`.
+
+use crate::desk::Desk;
+
+#[test]
+fn results_are_checked_and_told_as_json() {
+    let desk = Desk::new();
+    let out = desk.bnn("bench --only dense/b1/577 --seconds 0 --json").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let timed: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(timed["case"], "dense/b1/577x577");
+    let rows = timed["rows"].as_array().unwrap();
+    let name = |row: &serde_json::Value| row["name"].as_str().unwrap().to_owned();
+    let names: Vec<_> = rows.iter().map(name).collect();
+    assert!(names[0].starts_with("cpu/"), "{names:?}");
+    for rival in ["cpu/portable", "f32 rten-gemm", "int8 rten-gemm", "popcount loop"] {
+        assert!(names.iter().any(|name| name == rival), "{rival} is not among {names:?}");
+    }
+    assert!(rows.iter().all(|row| row["seconds"].as_f64().unwrap() > 0.0));
+}
+
+#[test]
+fn cases_are_named() {
+    let desk = Desk::new();
+    let out = desk.bnn("bench --list --only square").output().unwrap();
+    let want = "square/1024\nsquare/2048\nsquare/4096\nsquare/8192\n";
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), want);
+    desk.fails("bench --only triangle", 1, &["no case contains `triangle`", "--list"]);
+    desk.fails("bench --only dense/b1/577 --threads 0", 1, &["threads", "1..="]);
+    desk.fails("bench --seconds=-1 --only square/1024", 1, &["seconds"]);
+}
