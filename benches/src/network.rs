@@ -5,7 +5,7 @@ use bnn_core::{
     Session, Window,
 };
 use bnn_cpu::Cpu;
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis};
 
 use crate::case::{Case, Limit, Wanted, Work};
 use crate::contender::Contender;
@@ -51,7 +51,8 @@ impl Network {
         let bytes = network.input.bytes();
         let images =
             Array2::from_shape_fn((self.images, bytes), |(row, col)| (row * 89 + col * 37) as u8);
-        let want = Session::new(&Reference, &network)?.scores(images.slice(s![..1, ..]))?;
+        let first = images.slice_axis(Axis(0), (..1).into());
+        let want = Session::new(&Reference, &network)?.scores(first)?;
         let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
         let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
         let mut contenders = Vec::new();
