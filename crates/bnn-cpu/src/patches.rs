@@ -36,31 +36,35 @@ impl<'a> Packed<'a> {
         gather: &Gather,
         (first, count): (usize, usize),
     ) -> Self {
+        let mut packed = Self::with_blanks(cpu, code, gather, (first, count));
+        let padded = matches!(gather, Gather::Patches { window, .. } if window.pad > 0);
+        if padded && packed.mask.is_none() {
+            packed.mask = Some(gathered_mask(cpu, code, gather, (first, count)));
+        }
+        packed
+    }
+
+    /// The same, but unless the operand itself has holes, taps outside the grid are -1.
+    pub(crate) fn with_blanks(
+        cpu: &Cpu,
+        code: &'a Code,
+        gather: &Gather,
+        (first, count): (usize, usize),
+    ) -> Self {
         let words = Code::words_of(gather.taps() * code.cols);
         let stride = code.weights.len() * words;
-        let Gather::Patches { window, .. } = gather else {
+        if let Gather::Rows = gather {
             let mask = code.mask.as_ref().map(|mask| Bits::Borrowed(&mask[first * words..]));
-            return Self {
-                bits: Bits::Borrowed(&code.bits[first * stride..]),
-                mask,
-                words,
-                stride,
-            };
-        };
+            let bits = Bits::Borrowed(&code.bits[first * stride..]);
+            return Self { bits, mask, words, stride };
+        }
         let mut bits = cpu.take_zeroed(count * stride);
         let tasks = bits.chunks_mut((ROWS_PER_TASK * stride).max(1)).enumerate();
         cpu.workers.each(tasks, |(task, bits)| {
             gather_bits(code, gather, first + task * ROWS_PER_TASK, (words, stride), bits);
         });
-        let masked = window.pad > 0 || code.mask.is_some();
-        let mask = masked.then(|| {
-            let mut mask = cpu.take_zeroed(count * words);
-            let tasks = mask.chunks_mut((ROWS_PER_TASK * words).max(1)).enumerate();
-            cpu.workers.each(tasks, |(task, mask)| {
-                gather_mask(code, gather, first + task * ROWS_PER_TASK, words, mask);
-            });
-            Bits::Gathered(mask)
-        });
+        let holes = code.mask.is_some();
+        let mask = holes.then(|| gathered_mask(cpu, code, gather, (first, count)));
         Self { bits: Bits::Gathered(bits), mask, words, stride }
     }
 
@@ -126,6 +130,21 @@ fn gather_bits(
             }
         }
     }
+}
+
+fn gathered_mask(
+    cpu: &Cpu,
+    code: &Code,
+    gather: &Gather,
+    (first, count): (usize, usize),
+) -> Bits<'static> {
+    let words = Code::words_of(gather.taps() * code.cols);
+    let mut mask = cpu.take_zeroed(count * words);
+    let tasks = mask.chunks_mut((ROWS_PER_TASK * words).max(1)).enumerate();
+    cpu.workers.each(tasks, |(task, mask)| {
+        gather_mask(code, gather, first + task * ROWS_PER_TASK, words, mask);
+    });
+    Bits::Gathered(mask)
 }
 
 fn gather_mask(code: &Code, gather: &Gather, first: usize, words: usize, mask: &mut [u64]) {

@@ -141,6 +141,9 @@ fn input_sums(
 }
 
 /// `dw = dy^T a`: the outputs are the lanes.
+///
+/// Zeros around images would make three values of two, and tables of three rows instead of five. They
+/// are summed as -1 instead, and what that took away is added again.
 pub(super) fn weight(
     cpu: &Cpu,
     dy: &Real,
@@ -151,14 +154,45 @@ pub(super) fn weight(
     let mut sums = Sums::zeros(cpu, 0..shape.0, shape.1);
     for first in (0..dy.rows).step_by(ROWS) {
         let count = ROWS.min(dy.rows - first);
-        let packed = Packed::of(cpu, a.code, gather, (first, count));
+        let packed = Packed::with_blanks(cpu, a.code, gather, (first, count));
         let digits = Digits::of(cpu, &packed, count, shape.1);
         let data = dy.rows_at(first, count);
         sums.add(cpu, Reals { data, apart: dy.cols, lanes: dy.cols, scale: a.scale }, &digits);
     }
     let mut dw = cpu.real(shape);
     sums.write(cpu, &mut dw.data);
+    if a.code.mask.is_none() {
+        forgive_blanks(cpu, dy, gather, a, &mut dw);
+    }
     dw
+}
+
+/// Adds to the weight gradients of every tap the sum of `dy` where it lay outside the grid.
+fn forgive_blanks(cpu: &Cpu, dy: &Real, gather: &Gather, a: &Signs<'_>, dw: &mut Real) {
+    let Gather::Patches { window, .. } = *gather else { return };
+    if window.pad == 0 {
+        return;
+    }
+    let (taps, outputs) = (gather.taps(), dy.cols);
+    let per_image = dy.rows / image_count(gather, a.code.rows);
+    let blanks: Vec<Vec<usize>> = (0..per_image)
+        .map(|place| (0..taps).filter(|&tap| gather.source(place, tap).is_none()).collect())
+        .collect();
+    let mut sums: Buffer<f32> = cpu.take_zeroed(taps * outputs);
+    for row in 0..dy.rows {
+        for &tap in &blanks[row % per_image] {
+            let sums = &mut sums[tap * outputs..][..outputs];
+            sums.iter_mut().zip(dy.rows_at(row, 1)).for_each(|(sum, dy)| *sum += dy * a.scale);
+        }
+    }
+    let channels = a.code.cols;
+    let rows = dw.data.chunks_mut((taps * channels).max(1)).enumerate();
+    cpu.workers.each(rows, |(output, dw)| {
+        for (tap, dw) in dw.chunks_exact_mut(channels).enumerate() {
+            let sum = sums[tap * outputs + output];
+            dw.iter_mut().for_each(|dw| *dw += sum);
+        }
+    });
 }
 
 /// The weight gradients of some outputs of a dense product, a row each, on this thread alone.

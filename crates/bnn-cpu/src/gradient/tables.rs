@@ -28,8 +28,15 @@ const ENTRIES: usize = 32;
 /// Tables that stay in L1 while the columns pass by: 24 KiB.
 const TABLES: usize = 12;
 
-/// The signed sums of one group.
-type Table = [Line; ENTRIES];
+/// Reals of a table per unit of a digit: an entry's digit is its number times eight, so that eight
+/// bytes for each unit, which an instruction can scale by itself, lead to its sixteen reals.
+const REALS_PER_UNIT: usize = 2;
+
+/// Units of a digit from one entry to the next.
+const UNITS: u8 = (LINE / REALS_PER_UNIT) as u8;
+
+/// The signed sums of one group, and a line behind them, so that any digit lies inside.
+type Table = [Line; ENTRIES + 1];
 
 /// The table entries that the columns of some rows of packed signs choose.
 pub(super) struct Digits {
@@ -115,7 +122,7 @@ impl Digits {
         out: &mut [Line],
     ) {
         let groups = self.rows.div_ceil(self.kind.rows());
-        let mut memory = cpu.take(TABLES * ENTRIES * LINE);
+        let mut memory = cpu.take(TABLES * (ENTRIES + 1) * LINE);
         let tables: &mut [Table] = memory.as_chunks_mut().0.as_chunks_mut().0;
         for first in (0..groups).step_by(TABLES) {
             let count = TABLES.min(groups - first);
@@ -161,8 +168,8 @@ fn spread(
     bytes: &mut [u8],
 ) {
     let first = group * kind.rows();
-    let mut value = 1;
-    for row in first..rows.min(first + kind.rows()) {
+    for (power, row) in (0..).zip(first..rows.min(first + kind.rows())) {
+        let value = UNITS * (kind.radix() as u8).pow(power);
         let words = block * BLOCK / 64..signs.words().min((block + 1) * BLOCK / 64);
         let bits = &signs.row(row)[words.clone()];
         match signs.mask_row(row).map(|mask| &mask[words]) {
@@ -176,7 +183,6 @@ fn spread(
                 cpu.kernel.spread(part, 2 * value, bytes);
             }
         }
-        value *= kind.radix() as u8;
     }
 }
 
@@ -215,6 +221,9 @@ impl Lanes for Tabulate<'_> {
     }
 }
 
+/// Columns whose digits are one word.
+const COLUMNS: usize = 8;
+
 /// Adds the chosen entries of some tables to the lines of a block of columns.
 struct LookUp<'a> {
     tables: &'a [Table],
@@ -225,18 +234,19 @@ struct LookUp<'a> {
 impl Lanes for LookUp<'_> {
     type Output = ();
 
-    /// Four columns at a time, so that the latency of one addition hides behind the others'.
+    /// Eight columns at a time, so that the latency of one addition hides behind the others'. Their
+    /// digits are one word, shifted, since memory has enough to do with the entries.
     #[inline(always)]
     fn run(self) {
-        for (at, lines) in self.out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        for (at, lines) in self.out.as_chunks_mut::<COLUMNS>().0.iter_mut().enumerate() {
             let mut sums = *lines;
             for (table, digits) in self.tables.iter().zip(self.digits) {
-                let chosen: &[u8; 4] = &digits.as_chunks().0[at];
-                for (sum, &digit) in sums.iter_mut().zip(chosen) {
-                    let entry = &table[usize::from(digit) % ENTRIES];
-                    for lane in 0..LINE {
-                        sum[lane] += entry[lane];
-                    }
+                let mut word = u64::from_le_bytes(digits.as_chunks().0[at]);
+                for sum in &mut sums {
+                    let place = REALS_PER_UNIT * usize::from(word as u8);
+                    word >>= 8;
+                    let entry = &table.as_flattened()[place..][..LINE];
+                    sum.iter_mut().zip(entry).for_each(|(sum, entry)| *sum += entry);
                 }
             }
             *lines = sums;
