@@ -124,6 +124,12 @@ fn gather_bits(
 ) {
     for (row, bits) in (first..).zip(bits.chunks_exact_mut(stride.max(1))) {
         for (tap, source) in gather.sources(row) {
+            if words == 1 {
+                // Bytes of a few channels: all planes move alike.
+                let planes = bits.iter_mut().zip(code.row(source));
+                planes.for_each(|(to, from)| *to |= from << (tap * code.cols));
+                continue;
+            }
             let planes = code.row(source).chunks_exact(code.words().max(1));
             for (to, from) in bits.chunks_exact_mut(words.max(1)).zip(planes) {
                 lay(to, tap * code.cols, from);
@@ -168,9 +174,12 @@ fn ones(cols: usize) -> Vec<u64> {
 /// ORs packed bits into a row, from column `at` on.
 fn lay(to: &mut [u64], at: usize, from: &[u64]) {
     let (first, shift) = (at / WORD, at % WORD);
+    if shift == 0 {
+        return to[first..].iter_mut().zip(from).for_each(|(to, from)| *to |= from);
+    }
     for (word, &bits) in (first..).zip(from) {
         to[word] |= bits << shift;
-        let over = bits.checked_shr((WORD - shift) as u32).unwrap_or(0);
+        let over = bits >> (WORD - shift);
         if over != 0 {
             to[word + 1] |= over;
         }
