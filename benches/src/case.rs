@@ -92,12 +92,20 @@ impl Case {
         self.take_turns(self.contenders(&kernels(threads)?, threads)?, threads, budget)
     }
 
-    /// Times our kernels alone.
+    /// Times our kernels alone, all of them or those of a name.
     ///
     /// # Errors
-    /// As [`Case::time`].
-    pub fn time_kernels(&self, threads: usize, budget: Duration) -> Result<Timed> {
-        let kernels = kernels(threads)?;
+    /// As [`Case::time`], and for kernels that are not here.
+    pub fn time_kernels(
+        &self,
+        name: Option<&str>,
+        threads: usize,
+        budget: Duration,
+    ) -> Result<Timed> {
+        let kernels = match name {
+            Some(name) => vec![Cpu::with_kernel(name)?.with_threads(threads)?],
+            None => kernels(threads)?,
+        };
         let mut contenders = self.contenders(&kernels, threads)?;
         contenders.truncate(kernels.len());
         self.take_turns(contenders, threads, budget)

@@ -36,6 +36,9 @@ pub struct Args {
     /// Seconds for each case.
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     seconds: f64,
+    /// Time one set of our kernels alone, such as `avx2`.
+    #[arg(long, value_name = "NAME", conflicts_with = "check")]
+    kernel: Option<String>,
     /// Time our kernels alone, and fail if the one that is taken is more than 5 % slower than the
     /// best, with a confidence of 95 %.
     #[arg(long)]
@@ -58,9 +61,9 @@ pub fn run(args: &Args) -> Result<()> {
             output::line(&case.name)?;
             continue;
         }
-        let timed = match args.check {
-            true => case.time_kernels(args.threads, budget)?,
-            false => case.time(args.threads, budget)?,
+        let timed = match (&args.kernel, args.check) {
+            (None, false) => case.time(args.threads, budget)?,
+            (kernel, _) => case.time_kernels(kernel.as_deref(), args.threads, budget)?,
         };
         if args.json {
             output::json(&timed)?;

@@ -26,6 +26,7 @@ fn cases_are_named() {
     let want = "square/1024\nsquare/2048\nsquare/4096\nsquare/8192\n";
     assert_eq!(String::from_utf8(out.stdout).unwrap(), want);
     desk.fails("bench --only triangle", 1, &["no case contains `triangle`", "--list"]);
+    desk.fails("bench --only dense/b1/577 --kernel mmx", 3, &["cpu/mmx", "portable"]);
     desk.fails("bench --only dense/b1/577 --threads 0", 1, &["threads", "1..="]);
     desk.fails("bench --seconds=-1 --only square/1024", 1, &["seconds"]);
 }
