@@ -43,6 +43,15 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Another run writes into the folder.
+    #[error(
+        "{}: another run is going on in this folder; wait until it is done, or name another folder",
+        path.display()
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A checkpoint that does not belong to this run.
     #[error("{}: {why}", path.display())]
     Checkpoint {

@@ -18,7 +18,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// file or the new one is there, whole.
 ///
 /// The file beside it is named as the file with `.part` behind, so that what a killed run leaves is
-/// overwritten by the next.
+/// overwritten by the next; the lock of a run's [`Folder`](crate::Folder) keeps two from sharing it.
 ///
 /// # Errors
 /// [`Error::File`] if the folder is not writable or the disk is full; the old file is untouched.

@@ -13,6 +13,7 @@ pub mod summary;
 mod checkpoint;
 pub mod evaluate;
 mod file;
+pub mod folder;
 mod progress;
 pub mod report;
 pub mod run;
@@ -20,8 +21,9 @@ pub mod run;
 mod error;
 
 pub use error::{Error, Result};
+pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE};
 pub use report::{EpochReport, LayerReport, Outcome, Score};
-pub use run::{CHECKPOINT_FILE, MODEL_FILE, Observer, Options, run};
+pub use run::{Observer, Options, run};
 pub use schedule::Schedule;
 pub use spec::Spec;
 pub use summary::Summary;

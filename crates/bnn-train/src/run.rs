@@ -1,6 +1,5 @@
 //! A run: epochs of steps, evaluation, the best network frozen, checkpoints.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bnn_core::{Clock, Grid, Input, Key, Matrix, Session, TrainBackend};
@@ -8,6 +7,7 @@ use bnn_data::{Batches, Dataset};
 
 use crate::checkpoint::{self, Identity};
 use crate::evaluate::{frozen_scores, score, scores};
+use crate::folder::Folder;
 use crate::net::{Batch, Net, StepTally};
 use crate::progress::{Progress, Sums};
 use crate::report::{EpochReport, Outcome, best};
@@ -18,10 +18,10 @@ use crate::{Error, Result, file};
 const READ_EVERY: usize = 50;
 
 /// How a run is carried out; nothing here changes its result.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Folder for the model and the checkpoint; none writes nothing.
-    pub out: Option<PathBuf>,
+    pub out: Option<Folder>,
     /// Goes on from the folder's checkpoint, if it has one.
     pub resume: bool,
     /// Time between checkpoints.
@@ -44,11 +44,6 @@ pub trait Observer {
 
 /// An observer that looks away.
 impl Observer for () {}
-
-/// Name of the frozen model in the folder of a run.
-pub const MODEL_FILE: &str = "model.safetensors";
-/// Name of the checkpoint in the folder of a run.
-pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
 /// Trains the network of a spec on a data set, and freezes it at its best epoch.
 ///
@@ -110,9 +105,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
         let mut progress = Progress::default();
         if let Some(out) = &options.out {
-            std::fs::create_dir_all(out)
-                .map_err(|source| Error::File { path: out.clone(), source })?;
-            let path = out.join(CHECKPOINT_FILE);
+            let path = out.checkpoint();
             if options.resume && path.exists() {
                 progress = checkpoint::read(&path, backend, &identity, &mut net)?;
             }
@@ -223,25 +216,21 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         check_equal(test, &again)?;
         self.progress.model = frozen.to_bytes()?;
         if let Some(out) = &self.options.out {
-            file::write(&out.join(MODEL_FILE), &self.progress.model)?;
+            file::write(&out.model(), &self.progress.model)?;
             self.checkpoint()?;
         }
         Ok(())
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        let Some(path) = self.path(CHECKPOINT_FILE) else { return Ok(()) };
+        let Some(out) = &self.options.out else { return Ok(()) };
         let mut progress = self.progress.clone();
         if progress.step > 0 {
             progress.sums.seconds += self.epoch_started.elapsed().as_secs_f64();
         }
-        checkpoint::write(&path, self.backend, &self.identity, &progress, &self.net)?;
+        checkpoint::write(&out.checkpoint(), self.backend, &self.identity, &progress, &self.net)?;
         self.checkpointed = Instant::now();
         Ok(())
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.options.out.as_deref()?.join(name))
     }
 }
 

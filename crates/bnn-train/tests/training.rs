@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bnn_core::{Key, Reference};
 use bnn_data::{Dataset, Images};
-use bnn_train::{CHECKPOINT_FILE, Error, MODEL_FILE, Observer, Options, Outcome, Spec, run};
+use bnn_train::{
+    CHECKPOINT_FILE, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run,
+};
 
 const MLP: &str = r#"["dense 24", "dense 10"]"#;
 const CONV: &str = r#"["conv 6 kernel 3 pad 1", "conv 8 kernel 3 pad 1 pool 2", "dense 10"]"#;
@@ -53,7 +55,8 @@ fn bars() -> Dataset {
 }
 
 fn options(out: Option<&std::path::Path>) -> Options {
-    Options { out: out.map(Into::into), resume: false, checkpoint_every: Duration::from_secs(600) }
+    let out = out.map(|path| Folder::open(path).unwrap());
+    Options { out, resume: false, checkpoint_every: Duration::from_secs(600) }
 }
 
 fn train(spec: &Spec, options: &Options) -> Outcome {
@@ -118,6 +121,17 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
         assert_eq!(scores(&resumed), scores(&whole), "after {stop} steps");
         assert_eq!(std::fs::read(folder.path().join(MODEL_FILE)).unwrap(), whole.model);
     }
+}
+
+#[test]
+fn a_folder_takes_one_run_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Folder::open(folder.path()).unwrap();
+    let error = Folder::open(folder.path()).unwrap_err().to_string();
+    assert!(error.starts_with(&folder.path().display().to_string()), "{error}");
+    assert!(error.contains("another run") && error.contains("name another folder"), "{error}");
+    drop(first);
+    Folder::open(folder.path()).unwrap();
 }
 
 #[test]

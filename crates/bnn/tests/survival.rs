@@ -64,8 +64,8 @@ impl Desk {
     fn finish(&self, out: &str) -> Vec<u8> {
         let done = self.train(out).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let left: Vec<_> =
-            fs::read_dir(self.path(out)).unwrap().map(|f| f.unwrap().file_name()).collect();
+        let left = fs::read_dir(self.path(out)).unwrap().map(|file| file.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name != ".lock").collect();
         assert_eq!(left, ["model.safetensors"], "the checkpoint goes with the end of the run");
         fs::read(self.path(out).join("model.safetensors")).unwrap()
     }
@@ -133,6 +133,18 @@ fn a_signal_saves_the_state_and_says_how_to_go_on() {
         assert!(desk.path(signal).join("checkpoint.safetensors").exists());
         assert_eq!(desk.finish(signal), whole, "after {signal}");
     }
+}
+
+#[test]
+fn a_second_run_in_the_folder_is_refused() {
+    let desk = Desk::new();
+    desk.finish("run");
+    let lock = fs::File::open(desk.path("run/.lock")).unwrap();
+    lock.try_lock().unwrap(); // as a run that is going on
+    let second = desk.train("run").output().unwrap();
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{error}");
+    assert!(error.contains("run: another run is going on"), "{error}");
 }
 
 /// A limit on the size of files stands for the full disk: writing fails in the middle of a file.

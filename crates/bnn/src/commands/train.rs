@@ -10,7 +10,9 @@ use bnn::{WithBackend, with_backend};
 use bnn_core::TrainBackend;
 use bnn_data::Dataset;
 use bnn_train::run::input;
-use bnn_train::{EpochReport, Error, MODEL_FILE, Observer, Options, Outcome, Spec, Summary};
+use bnn_train::{
+    EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, Summary,
+};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -73,8 +75,11 @@ pub fn run(args: &Args) -> Result<()> {
     let summary = Summary::new(&spec, input(&data), data.class_names());
     let summary = summary.with_context(|| args.spec.display().to_string())?;
     let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
+    let folder = Folder::open(&args.out)?;
+    let checkpoint = folder.checkpoint();
+    // The folder stays locked until its checkpoint is gone.
     let options = Options {
-        out: Some(args.out.clone()),
+        out: Some(folder),
         resume: args.resume,
         checkpoint_every: minutes
             .context("--checkpoint-every must be a positive number of minutes")?,
@@ -83,8 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     let job = Train { args, spec: &spec, data: &data, summary: &summary, options: &options };
     with_backend(backend, args.device.threads, job)??;
     if !args.keep_checkpoint {
-        let path = args.out.join(bnn_train::CHECKPOINT_FILE);
-        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        std::fs::remove_file(&checkpoint).with_context(|| checkpoint.display().to_string())?;
     }
     Ok(())
 }

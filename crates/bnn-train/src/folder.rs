@@ -1,0 +1,55 @@
+//! The folder of a run, and the lock that keeps a second run out of it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Name of the frozen model in the folder of a run.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Name of the checkpoint in the folder of a run.
+pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// The folder of a run; no other run can open it until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// A file of its own that is never removed: a lock on a file that is replaced could be held by
+    /// two, one with the old file and one with the new.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if another run has it, [`Error::File`] if it cannot be made or written to.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let failed = |path: &Path, source| Error::File { path: path.into(), source };
+        fs::create_dir_all(&path).map_err(|source| failed(&path, source))?;
+        let lock = path.join(".lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
+        let file = file.map_err(|source| failed(&lock, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Busy { path }),
+            Err(TryLockError::Error(source)) => Err(failed(&lock, source)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the frozen model is, once there is one.
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL_FILE)
+    }
+
+    /// Where the checkpoint is, if there is one.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT_FILE)
+    }
+}
