@@ -52,4 +52,26 @@ impl Folder {
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT_FILE)
     }
+
+    /// Whether a run goes on from the checkpoint (`true`) or starts at epoch 1 (`false`).
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if a new run would destroy an interrupted one, or if a finished one is
+    /// to be resumed.
+    pub fn goes_on(&self, resume: bool) -> Result<bool> {
+        let refused = |path, why: &str| Err(Error::Checkpoint { path, why: why.into() });
+        match (resume, self.checkpoint().exists()) {
+            (false, true) => refused(
+                self.checkpoint(),
+                "this is the state of an interrupted run; go on from it with --resume, or remove \
+                 it or name another folder to start anew",
+            ),
+            (true, false) if self.model().exists() => refused(
+                self.model(),
+                "this run has ended and left no checkpoint to go on from; leave out --resume to \
+                 train it anew, or name another folder",
+            ),
+            (_, there) => Ok(there),
+        }
+    }
 }

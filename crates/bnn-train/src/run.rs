@@ -1,5 +1,6 @@
 //! A run: epochs of steps, evaluation, the best network frozen, checkpoints.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bnn_core::{Clock, Grid, Input, Key, Matrix, Session, TrainBackend};
@@ -22,7 +23,7 @@ const READ_EVERY: usize = 50;
 pub struct Options {
     /// Folder for the model and the checkpoint; none writes nothing.
     pub out: Option<Folder>,
-    /// Goes on from the folder's checkpoint, if it has one.
+    /// Goes on from the folder's checkpoint, if it has one; without this, a checkpoint is an error.
     pub resume: bool,
     /// Time between checkpoints.
     pub checkpoint_every: Duration,
@@ -104,11 +105,11 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let identity = Identity { spec: spec_value, data: data.name.clone(), seed };
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
         let mut progress = Progress::default();
-        if let Some(out) = &options.out {
-            let path = out.checkpoint();
-            if options.resume && path.exists() {
-                progress = checkpoint::read(&path, backend, &identity, &mut net)?;
-            }
+        if let Some(out) = &options.out
+            && out.goes_on(options.resume)?
+        {
+            progress = checkpoint::read(&out.checkpoint(), backend, &identity, &mut net)?;
+            restore(&out.model(), &progress.model)?;
         }
         let now = Instant::now();
         let pending = Vec::with_capacity(READ_EVERY);
@@ -216,8 +217,9 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         check_equal(test, &again)?;
         self.progress.model = frozen.to_bytes()?;
         if let Some(out) = &self.options.out {
-            file::write(&out.model(), &self.progress.model)?;
+            // In this order: a model without a checkpoint is that of a run that has ended.
             self.checkpoint()?;
+            file::write(&out.model(), &self.progress.model)?;
         }
         Ok(())
     }
@@ -232,6 +234,14 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         self.checkpointed = Instant::now();
         Ok(())
     }
+}
+
+/// Writes the model of a checkpoint where the run was ended between the two.
+fn restore(path: &Path, model: &[u8]) -> Result<()> {
+    if model.is_empty() || std::fs::read(path).is_ok_and(|there| there == model) {
+        return Ok(());
+    }
+    file::write(path, model)
 }
 
 /// The frozen network must be the one that was evaluated.

@@ -124,6 +124,30 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
 }
 
 #[test]
+fn only_what_is_asked_for_replaces_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, checkpoint) = (folder.path().join(MODEL_FILE), folder.path().join(CHECKPOINT_FILE));
+    let mut options = options(Some(folder.path()));
+    let spec = spec(MLP, "activations = \"sign\"");
+    let _ = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(13));
+    let before = std::fs::read(&checkpoint).unwrap();
+    let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("with --resume, or remove it or name another folder"), "{error}");
+    assert_eq!(std::fs::read(&checkpoint).unwrap(), before);
+    // A run ended between checkpoint and model has its model again.
+    std::fs::remove_file(&model).unwrap();
+    options.resume = true;
+    let _ = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(1));
+    let whole = std::fs::read(&model).unwrap();
+    std::fs::remove_file(&checkpoint).unwrap();
+    let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("leave out --resume"), "{error}");
+    assert_eq!(std::fs::read(&model).unwrap(), whole);
+    options.resume = false;
+    run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap();
+}
+
+#[test]
 fn a_folder_takes_one_run_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = Folder::open(folder.path()).unwrap();

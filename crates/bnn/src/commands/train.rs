@@ -46,7 +46,7 @@ pub struct Args {
     /// Folder of the run; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "runs/latest")]
     out: PathBuf,
-    /// Go on from the folder's checkpoint.
+    /// Go on from the folder's checkpoint, or start if there is none.
     #[arg(long)]
     resume: bool,
     /// Keep the checkpoint when the run ends.
@@ -77,6 +77,9 @@ pub fn run(args: &Args) -> Result<()> {
     let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
+    if !folder.goes_on(args.resume)? && args.resume {
+        eprintln!("no checkpoint in {}: the run starts at epoch 1", args.out.display());
+    }
     // The folder stays locked until its checkpoint is gone.
     let options = Options {
         out: Some(folder),
