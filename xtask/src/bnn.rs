@@ -24,6 +24,8 @@ pub struct Place<'a> {
     pub out: &'a Path,
     /// Folder of the data sets, if not the usual one.
     pub data_dir: Option<&'a Path>,
+    /// Whether to go on from the checkpoint in the folder.
+    pub resume: bool,
 }
 
 impl Bnn {
@@ -86,6 +88,7 @@ impl Bnn {
         command.arg("train").arg(file).args(["--tier", &key.tier, "--data", &key.data]);
         command.args(["--backend", &key.backend, "--seed", &key.seed.to_string(), "--json"]);
         command.arg("--out").arg(place.out);
+        command.args(place.resume.then_some("--resume"));
         if let Some(dir) = place.data_dir {
             command.arg("--data-dir").arg(dir);
         }
@@ -140,6 +143,23 @@ fn executable(line: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_is_resumed_where_it_is_asked_for() {
+        let bnn = Bnn { path: "bnn".into(), digest: String::new() };
+        let key = Key {
+            tier: "quick".into(),
+            spec: "mlp".into(),
+            data: "digits".into(),
+            backend: "cpu".into(),
+            seed: 3,
+        };
+        for resume in [false, true] {
+            let place = Place { out: Path::new("runs/mlp"), data_dir: None, resume };
+            let command = bnn.train(Path::new("mlp.toml"), &key, &place);
+            assert_eq!(command.get_args().any(|arg| arg == "--resume"), resume);
+        }
+    }
 
     #[test]
     fn the_executable_is_found_among_the_messages_of_cargo() {

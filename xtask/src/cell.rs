@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -62,7 +64,8 @@ struct Heard {
     garbage: Option<String>,
 }
 
-/// Runs a command to its end, or until `stop`, and shows each of its events to `watch`.
+/// Runs a command to its end and shows each of its events to `watch`; on `stop` it is told to end,
+/// and given the time to save its state.
 ///
 /// # Errors
 /// A command that cannot be started.
@@ -78,7 +81,12 @@ pub fn run(
     // Both pipes are read at once: a child that fills one of them would wait for ever.
     let (heard, status, errors) = std::thread::scope(|scope| {
         let errors = scope.spawn(|| errors.map_or_else(String::new, tail));
-        let heard = listen(&mut child, stop, watch);
+        let (silent, silence) = mpsc::channel();
+        let id = child.id();
+        let stopper = scope.spawn(move || terminate_on(stop, id, &silence));
+        let heard = listen(&mut child, watch);
+        drop(silent);
+        let _ = stopper.join(); // before the wait, after which the id may be another's
         let status = child.wait();
         (heard, status, errors.join().unwrap_or_default())
     });
@@ -86,8 +94,23 @@ pub fn run(
     Ok(outcome(heard, status, &errors, stop.load(Ordering::Relaxed)))
 }
 
-/// Reads events until the child closes its output; ends a child that is to stop or talks nonsense.
-fn listen(child: &mut Child, stop: &AtomicBool, watch: &mut dyn FnMut(&Event)) -> Heard {
+/// Asks a process to end once `stop` is set, unless the channel closes before.
+///
+/// From a terminal the child hears Ctrl-C itself; a signal to this process alone must be passed on.
+fn terminate_on(stop: &AtomicBool, id: u32, silence: &Receiver<()>) {
+    while silence.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
+        if stop.load(Ordering::Relaxed) {
+            if cfg!(unix) {
+                // If it fails, the child goes on to its end, and nothing is lost but time.
+                let _ = Command::new("kill").args(["-TERM", &id.to_string()]).status();
+            }
+            return;
+        }
+    }
+}
+
+/// Reads events until the child closes its output; ends a child that talks nonsense.
+fn listen(child: &mut Child, watch: &mut dyn FnMut(&Event)) -> Heard {
     let mut heard = Heard::default();
     let Some(output) = child.stdout.take() else { return heard };
     for line in BufReader::new(output).lines() {
@@ -99,7 +122,7 @@ fn listen(child: &mut Child, stop: &AtomicBool, watch: &mut dyn FnMut(&Event)) -
             }
             Err(error) => heard.garbage = Some(format!("cannot read its line `{line}`: {error}")),
         }
-        if heard.garbage.is_some() || stop.load(Ordering::Relaxed) && heard.done.is_none() {
+        if heard.garbage.is_some() {
             // It fails only for a child that has ended, which is what is wanted.
             let _ = child.kill();
             break;
@@ -213,6 +236,18 @@ mod tests {
             "echo 'a log line' >&2; printf 'error: no MNIST\\n  set BNN_DATA\\n' >&2; exit 3";
         let Outcome::NotRun(why) = run_script(script, false) else { panic!("run") };
         assert_eq!(why, "no MNIST set BNN_DATA");
+    }
+
+    #[test]
+    fn a_child_that_is_stopped_saves_its_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = folder.path().join("saved");
+        let save = format!("trap 'sleep 0.2; touch {}; exit 4' TERM", saved.display());
+        let script = format!("{save}; {EPOCH}; while true; do sleep 0.02; done");
+        let stop = AtomicBool::new(false);
+        let stop_now = &mut |_: &Event| stop.store(true, Ordering::Relaxed);
+        let outcome = run(Command::new("sh").args(["-c", &script]), &stop, stop_now).unwrap();
+        assert!(matches!(outcome, Outcome::Interrupted) && saved.exists());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::bnn::{Bnn, Place};
 use crate::cell::{self, Outcome};
@@ -18,8 +18,8 @@ use crate::{atomic, folder, report};
 /// Run the experiments, compare them with the paper, and write a report.
 ///
 /// A cell is one experiment on one data set, backend and seed: `<spec>.<data>.<backend>.s<seed>`.
-/// Finished cells are kept: the same command goes on where it was interrupted, and runs again only
-/// what changed. Cells whose data set or backend is not here are listed as not run.
+/// Finished cells are kept: the same command goes on where it was interrupted, within a cell too,
+/// and runs again only what changed. Cells whose data set or backend is not here are listed as not run.
 ///
 ///     cargo xtask reproduce                                   # the quick tier
 ///     cargo xtask reproduce --tier smoke                      # everything once, small
@@ -75,10 +75,7 @@ impl std::error::Error for Interrupted {}
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "interrupted; finished cells are kept, and the same command goes on with the others"
-        )
+        write!(f, "interrupted; what was done is kept, and the same command goes on from there")
     }
 }
 
@@ -136,7 +133,9 @@ impl Session<'_> {
             return Ok(State::Done(Box::new(record)));
         }
         let out = self.folder.join("runs").join(cell.key.name());
-        let run = Place { out: &out, data_dir: self.args.data_dir.as_deref() };
+        let hash = record::fingerprint(&cell.key, &cell.plan.about.spec, &self.origin.binary);
+        let resume = resumes(&out, &hash, self.args.fresh)?;
+        let run = Place { out: &out, data_dir: self.args.data_dir.as_deref(), resume };
         let mut command = self.bnn.train(&cell.plan.file, &cell.key, &run);
         match cell::run(&mut command, &self.stop, &mut |event| progress.show(event))? {
             Outcome::Done { curve, done } => {
@@ -193,6 +192,23 @@ impl Session<'_> {
     }
 }
 
+/// Whether the run in a folder was interrupted and would give the result of this fingerprint.
+///
+/// A checkpoint that is not to be used is removed, and the folder notes whose the next one is.
+fn resumes(out: &Path, hash: &str, fresh: bool) -> Result<bool> {
+    let (note, checkpoint) = (out.join("fingerprint"), out.join("checkpoint.safetensors"));
+    let there = checkpoint.exists();
+    let ours = std::fs::read_to_string(&note).is_ok_and(|text| text.trim_end() == hash);
+    if there && ours && !fresh {
+        return Ok(true);
+    }
+    if there {
+        std::fs::remove_file(&checkpoint).with_context(|| checkpoint.display().to_string())?;
+    }
+    atomic::write(&note, &format!("{hash}\n"))?;
+    Ok(false)
+}
+
 /// Fails if a cell failed or the mean of a row is not what was expected.
 fn judge(rows: &[Row]) -> Result<()> {
     let failed: usize = rows.iter().map(|row| row.failed).sum();
@@ -225,4 +241,25 @@ fn stop_flag() -> Result<Arc<AtomicBool>> {
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_checkpoint_of_the_same_cell_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("runs/mlp");
+        let checkpoint = out.join("checkpoint.safetensors");
+        assert!(!resumes(&out, "a", false).unwrap(), "nothing is there");
+        std::fs::write(&checkpoint, "").unwrap();
+        assert!(resumes(&out, "a", false).unwrap());
+        for (hash, fresh) in [("b", false), ("b", true)] {
+            assert!(!resumes(&out, hash, fresh).unwrap(), "{hash} {fresh}");
+            assert!(!checkpoint.exists(), "`bnn train` would refuse to overwrite it");
+            std::fs::write(&checkpoint, "").unwrap();
+        }
+        assert!(resumes(&out, "b", false).unwrap());
+    }
 }

@@ -37,7 +37,7 @@ pub trait Observer {
         true
     }
 
-    /// After every epoch.
+    /// After every epoch; a run that goes on from a checkpoint begins with the epochs in it.
     fn epoch(&mut self, report: &EpochReport) {
         let _ = report;
     }
@@ -63,6 +63,7 @@ pub fn run<B: TrainBackend>(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     let mut run = Run::start(backend, spec, data, seed, options)?;
+    run.progress.epochs.iter().for_each(|report| observer.epoch(report));
     while run.progress.epochs.len() < spec.last_epoch() {
         run.train_epoch(observer)?;
         let report = run.finish_epoch()?;

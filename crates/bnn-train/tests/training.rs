@@ -6,7 +6,7 @@ use std::time::Duration;
 use bnn_core::{Key, Reference};
 use bnn_data::{Dataset, Images};
 use bnn_train::{
-    CHECKPOINT_FILE, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run,
+    CHECKPOINT_FILE, EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run,
 };
 
 const MLP: &str = r#"["dense 24", "dense 10"]"#;
@@ -90,6 +90,16 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_ne!(models[0], models[2]);
 }
 
+/// Counts the epochs it is shown.
+struct Count(usize);
+
+impl Observer for Count {
+    fn epoch(&mut self, report: &EpochReport) {
+        self.0 += 1;
+        assert_eq!(report.epoch, self.0);
+    }
+}
+
 /// Stops a run after a number of steps.
 struct StopAfter(usize);
 
@@ -110,7 +120,9 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
         let stopped = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(stop));
         assert!(matches!(stopped, Err(Error::Interrupted { .. })), "after {stop} steps");
         options.resume = true;
-        let resumed = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap();
+        let mut count = Count(0);
+        let resumed = run(&Reference, &spec, &bars(), 1, &options, &mut count).unwrap();
+        assert_eq!(count.0, 3, "every epoch is shown, those before the interruption too");
         assert_eq!(resumed.model, whole.model, "after {stop} steps");
         let scores = |outcome: &Outcome| {
             let epochs = outcome.epochs.iter();

@@ -125,9 +125,9 @@ impl WithBackend for Train<'_> {
         let outcome = bnn_train::run(backend, spec, data, seed, options, &mut watch);
         watch.bar.finish_and_clear();
         let outcome = outcome.map_err(|error| hint(error, args))?;
-        let seconds = started.elapsed().as_secs_f64();
         watch.done(
             &outcome,
+            started.elapsed().as_secs_f64(),
             json!({
                 "event": "done",
                 "backend": backend.name(),
@@ -135,7 +135,6 @@ impl WithBackend for Train<'_> {
                 "data_digest": data.digest(),
                 "seed": seed,
                 "threads": args.device.threads(),
-                "seconds": seconds,
                 "model": MODEL_FILE,
             }),
         )
@@ -231,7 +230,7 @@ impl Watch {
         Ok(Self { json, epochs, bar, stop })
     }
 
-    fn done(&self, outcome: &Outcome, mut about: Value) -> Result<()> {
+    fn done(&self, outcome: &Outcome, seconds: f64, mut about: Value) -> Result<()> {
         let (best, last, count) = (outcome.best(), outcome.last(), outcome.epochs.len());
         let training: f64 = outcome.epochs.iter().map(|epoch| epoch.seconds).sum();
         if !self.json {
@@ -241,6 +240,8 @@ impl Watch {
                 outcome.model.len(),
             ));
         }
+        // Of a resumed run, the clock of this process knows the last stretch only.
+        about["seconds"] = json!(seconds.max(training));
         about["epochs"] = json!(count);
         about["best_epoch"] = json!(best.epoch);
         about["train_loss"] = json!(last.train.loss);
