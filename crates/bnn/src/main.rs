@@ -41,7 +41,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let trains = matches!(command, Command::Train(_));
+    let done = match command {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // What only tells something has told what its reader wanted; a training has more to save.
+        Err(error) if !trains && error.is::<output::Closed>() => ExitCode::SUCCESS,
         Err(error) => output::report(&error),
     }
 }

@@ -3,15 +3,27 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-/// Prints a line to standard output; a reader that has gone away ends the process quietly.
+/// Standard output is closed: its reader has gone away, as `head` does when it has seen enough.
+#[derive(Debug)]
+pub struct Closed;
+
+impl std::error::Error for Closed {}
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "standard output was closed by its reader")
+    }
+}
+
+/// Prints a line to standard output; [`Closed`] if nobody reads it any more.
 pub fn line(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        done => Ok(done?),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Closed.into()),
+        done => done.context("standard output"),
     }
 }
 

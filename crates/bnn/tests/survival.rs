@@ -152,6 +152,20 @@ fn a_run_says_where_it_starts_and_destroys_no_other() {
 }
 
 #[test]
+fn a_reader_that_goes_away_ends_a_run_with_its_state_saved() {
+    let desk = Desk::new();
+    let mut run = desk.train("run").spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("start"));
+    drop(lines);
+    let done = run.wait_with_output().unwrap();
+    let error = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(4), "{error}");
+    assert!(error.contains("standard output was closed by its reader; the state is"), "{error}");
+    assert_eq!(desk.finish("run"), desk.finish("whole"));
+}
+
+#[test]
 fn a_second_run_in_the_folder_is_refused() {
     let desk = Desk::new();
     desk.finish("run");

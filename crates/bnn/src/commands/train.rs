@@ -124,20 +124,25 @@ impl WithBackend for Train<'_> {
         self.announce(&backend.name(), seed)?;
         let outcome = bnn_train::run(backend, spec, data, seed, options, &mut watch);
         watch.bar.finish_and_clear();
-        let outcome = outcome.map_err(|error| hint(error, args))?;
-        watch.done(
-            &outcome,
-            started.elapsed().as_secs_f64(),
-            json!({
-                "event": "done",
-                "backend": backend.name(),
-                "data": data.name,
-                "data_digest": data.digest(),
-                "seed": seed,
-                "threads": args.device.threads(),
-                "model": MODEL_FILE,
-            }),
-        )
+        let outcome = outcome.map_err(|error| hint(error, args, watch.unprinted.take()))?;
+        watch
+            .done(
+                &outcome,
+                started.elapsed().as_secs_f64(),
+                json!({
+                    "event": "done",
+                    "backend": backend.name(),
+                    "data": data.name,
+                    "data_digest": data.digest(),
+                    "seed": seed,
+                    "threads": args.device.threads(),
+                    "model": MODEL_FILE,
+                }),
+            )
+            .with_context(|| {
+                let out = args.out.display();
+                format!("the run has ended and is saved in {out}; see its result with --resume")
+            })
     }
 }
 
@@ -200,14 +205,15 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary) -> String {
     .join("\n")
 }
 
-/// Says how to go on after an interruption.
-fn hint(error: Error, args: &Args) -> anyhow::Error {
+/// Says how to go on after an interruption, and which report that could not be printed caused it.
+fn hint(error: Error, args: &Args, unprinted: Option<anyhow::Error>) -> anyhow::Error {
     let interrupted = matches!(error, Error::Interrupted { .. });
     let error = anyhow::Error::from(error);
     if interrupted {
         let out = args.out.display();
+        let cause = unprinted.map_or_else(String::new, |error| format!("{error:#}; "));
         return error.context(format!(
-            "the state is saved in {out}; go on with the same command and --resume"
+            "{cause}the state is saved in {out}; go on with the same command and --resume"
         ));
     }
     error
@@ -219,6 +225,8 @@ struct Watch {
     epochs: usize,
     bar: ProgressBar,
     stop: Arc<AtomicBool>,
+    /// Why an epoch could not be printed, which ends the run.
+    unprinted: Option<anyhow::Error>,
 }
 
 impl Watch {
@@ -227,7 +235,7 @@ impl Watch {
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
         let bar = output::bar("{msg} {wide_bar} {pos}/{len} steps, {eta} left")?;
-        Ok(Self { json, epochs, bar, stop })
+        Ok(Self { json, epochs, bar, stop, unprinted: None })
     }
 
     fn done(&self, outcome: &Outcome, seconds: f64, mut about: Value) -> Result<()> {
@@ -265,7 +273,8 @@ impl Observer for Watch {
     fn epoch(&mut self, report: &EpochReport) {
         let printed =
             self.bar.suspend(|| if self.json { epoch_json(report) } else { epoch_line(report) });
-        if printed.is_err() {
+        if let Err(error) = printed {
+            self.unprinted.get_or_insert(error);
             self.stop.store(true, Ordering::Relaxed);
         }
     }
