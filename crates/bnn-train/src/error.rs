@@ -20,19 +20,21 @@ pub enum Error {
         /// What is wrong, and what would be allowed.
         why: String,
     },
-    /// The loss stopped being a number.
+    /// A loss stopped being a number.
     #[error(
-        "training diverged: the loss is {loss} in epoch {epoch}, steps {first} to {last}; \
+        "training diverged: the {of} loss is {loss} in epoch {epoch}, steps {first} to {last}; \
          lower the rate or look at the inputs"
     )]
     Diverged {
+        /// Of which images: `training`, `validation` or `test`.
+        of: &'static str,
         /// Epoch, counted from 1.
         epoch: usize,
         /// First step of the stretch that was read back.
         first: usize,
         /// Last step of it.
         last: usize,
-        /// The sum of its losses.
+        /// The sum of its losses, or the mean after it.
         loss: f64,
     },
     /// A file could not be read or written.

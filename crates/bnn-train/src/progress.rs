@@ -63,7 +63,7 @@ impl Sums {
     pub fn check(&self, epoch: usize, first: usize, last: usize) -> Result<()> {
         match self.loss.is_finite() {
             true => Ok(()),
-            false => Err(Error::Diverged { epoch, first, last, loss: self.loss }),
+            false => Err(Error::Diverged { of: "training", epoch, first, last, loss: self.loss }),
         }
     }
 

@@ -192,7 +192,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let test = scores(*backend, net, &data.test, batch)?;
         let epoch = self.progress.epoch();
         let sums: Sums = std::mem::take(&mut self.progress.sums);
-        self.progress.step = 0;
+        let steps = std::mem::take(&mut self.progress.step);
         let shapes = self.net.blocks.iter().map(|block| block.form.shape);
         let report = EpochReport {
             epoch,
@@ -203,6 +203,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
             layers: sums.layers(shapes.map(|(rows, columns)| rows * columns)),
             seconds: sums.seconds + self.epoch_started.elapsed().as_secs_f64(),
         };
+        check_finite(&report, steps)?;
         self.progress.epochs.push(report.clone());
         if best(&self.progress.epochs) + 1 == self.progress.epochs.len() {
             self.keep(&test)?;
@@ -243,6 +244,17 @@ fn restore(path: &Path, model: &[u8]) -> Result<()> {
         return Ok(());
     }
     file::write(path, model)
+}
+
+/// A loss that is no number ends the run before it can get into a checkpoint, whose JSON has none.
+fn check_finite(report: &EpochReport, steps: usize) -> Result<()> {
+    let EpochReport { epoch, validation, test, .. } = report;
+    for (of, loss) in [("validation", validation.loss), ("test", test.loss)] {
+        if !loss.is_finite() {
+            return Err(Error::Diverged { of, epoch: *epoch, first: 1, last: steps, loss });
+        }
+    }
+    Ok(())
 }
 
 /// The frozen network must be the one that was evaluated.

@@ -198,6 +198,19 @@ fn a_loss_that_is_no_number_ends_the_run() {
 }
 
 #[test]
+fn a_validation_loss_that_is_no_number_ends_the_run() {
+    // The only step of the epoch starts from a good network, and leaves gains near the largest f32.
+    let mut spec = spec(MLP, "activations = \"sign\"");
+    (spec.train.batch, spec.train.epochs) = (100, 1);
+    spec.train.rate = bnn_train::Schedule { from: 3e38, to: None, halve_every: None };
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(Some(folder.path()));
+    let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err();
+    assert!(matches!(error, Error::Diverged { of: "validation", epoch: 1, .. }), "{error}");
+    assert!(!folder.path().join(CHECKPOINT_FILE).exists());
+}
+
+#[test]
 fn layers_that_do_not_fit_are_named() {
     for (blocks, why) in [
         (r#"["dense 8"]"#, "net.blocks, `dense 8`: the data set has 10 classes"),
