@@ -7,31 +7,24 @@ use bnn_core::{Error as CoreError, Matrix, Param, Running, TrainBackend};
 use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::block::Block;
 use crate::file;
+use crate::identity::Identity;
 use crate::net::Net;
 use crate::progress::Progress;
 use crate::{Error, Result};
 
 const KIND: &str = "checkpoint";
-
-/// What a checkpoint belongs to: resuming anything else is refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The resolved spec.
-    pub spec: serde_json::Value,
-    /// Name of the data set.
-    pub data: String,
-    /// Seed of the run.
-    pub seed: u64,
-}
+/// Version of the checkpoint's header; those before it had none.
+const FORMAT: u64 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
+    format: u64,
     identity: Identity,
     progress: Progress,
-    blocks: usize,
 }
 
 /// Writes a checkpoint; the old file stays whole until the new one is on disk.
@@ -58,16 +51,15 @@ pub fn write<B: TrainBackend>(
         shape: vec![model.len()],
         bytes: model,
     });
-    let header =
-        Header { identity: identity.clone(), progress: progress.clone(), blocks: net.blocks.len() };
+    let header = Header { format: FORMAT, identity: identity.clone(), progress: progress.clone() };
     file::write(path, &envelope::write(KIND, &header, &tensors)?)
 }
 
 /// Reads a checkpoint into a network built from the same spec.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, [`Error::Checkpoint`] if it is damaged or belongs to
-/// another spec, data set or seed; what the backend says.
+/// [`Error::File`] if it cannot be read, [`Error::Checkpoint`] if it is damaged, of another version
+/// of bnn, or of another spec, data set, seed or backend; what the backend says.
 pub fn read<B: TrainBackend>(
     path: &Path,
     backend: &B,
@@ -76,11 +68,10 @@ pub fn read<B: TrainBackend>(
 ) -> Result<Progress> {
     let bytes = file::read(path)?;
     let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
-    let file: Opened<'_, Header> =
+    let file: Opened<'_, Value> =
         envelope::read(KIND, &bytes).map_err(|error| foreign(error.to_string()))?;
-    let Header { identity: found, progress, blocks } = &file.header;
-    if found != identity || *blocks != net.blocks.len() {
-        let what = difference(found, identity);
+    let header = header(&file.header).map_err(foreign)?;
+    if let Some(what) = header.identity.difference(identity) {
         return Err(foreign(format!(
             "belongs to another {what}; remove it, or name another folder"
         )));
@@ -93,10 +84,25 @@ pub fn read<B: TrainBackend>(
         }
         block.code = backend.encode(&block.weights.value, &block.form.weight_quant, None)?;
     }
-    let mut progress = progress.clone();
+    let mut progress = header.progress;
     let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(|e| foreign(e.to_string()))?;
     progress.model = model.map(|[byte]| byte).collect();
     Ok(progress)
+}
+
+/// The header, or why there is none that this version can go on from.
+fn header(value: &Value) -> std::result::Result<Header, String> {
+    let format = value["format"].as_u64().unwrap_or(1);
+    if format != FORMAT {
+        let (age, remedy) = match format < FORMAT {
+            true => ("an older", "finish the run with that version, or remove the file"),
+            false => ("a newer", "update bnn, or remove the file"),
+        };
+        return Err(format!(
+            "a checkpoint of {age} version of bnn (format {format}, want {FORMAT}); {remedy}"
+        ));
+    }
+    Header::deserialize(value).map_err(|error| format!("a damaged header: {error}"))
 }
 
 /// Names of everything a layer holds, in the order of [`reals`].
@@ -134,20 +140,11 @@ fn tensor(name: String, matrix: &Matrix) -> Tensor {
     Tensor { name, dtype: Dtype::F32, shape: vec![matrix.nrows(), matrix.ncols()], bytes }
 }
 
-fn matrix(file: &Opened<'_, Header>, name: &str, want: (usize, usize)) -> bnn_core::Result<Matrix> {
+fn matrix(file: &Opened<'_, Value>, name: &str, want: (usize, usize)) -> bnn_core::Result<Matrix> {
     let ([rows, columns], elements) = file.tensor::<2, 4>(name, Dtype::F32)?;
     if (rows, columns) != want {
         return Err(CoreError::format(name, format!("{rows} x {columns} numbers, want {want:?}")));
     }
     let elements = elements.map(f32::from_le_bytes).collect();
     Array2::from_shape_vec(want, elements).map_err(|error| CoreError::format(name, error))
-}
-
-/// The first thing in which two runs differ.
-fn difference(found: &Identity, wanted: &Identity) -> &'static str {
-    match () {
-        () if found.data != wanted.data => "data set",
-        () if found.seed != wanted.seed => "seed",
-        () => "spec",
-    }
 }

@@ -14,6 +14,7 @@ mod checkpoint;
 pub mod evaluate;
 mod file;
 pub mod folder;
+mod identity;
 mod progress;
 pub mod report;
 pub mod run;

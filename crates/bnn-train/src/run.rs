@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bnn_core::{Clock, Grid, Input, Key, Matrix, Session, TrainBackend};
 use bnn_data::{Batches, Dataset};
 
-use crate::checkpoint::{self, Identity};
+use crate::checkpoint;
 use crate::evaluate::{frozen_scores, score, scores};
 use crate::folder::Folder;
+use crate::identity::Identity;
 use crate::net::{Batch, Net, StepTally};
 use crate::progress::{Progress, Sums};
 use crate::report::{EpochReport, Outcome, best};
@@ -102,8 +103,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         seed: u64,
         options: &'a Options,
     ) -> Result<Self> {
-        let spec_value = serde_json::to_value(spec).map_err(|error| Error::spec("spec", error))?;
-        let identity = Identity { spec: spec_value, data: data.name.clone(), seed };
+        let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
         let mut progress = Progress::default();
         if let Some(out) = &options.out

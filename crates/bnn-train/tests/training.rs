@@ -179,14 +179,46 @@ fn a_checkpoint_of_another_run_is_refused() {
     options.resume = true;
     let other = spec(CONV, "activations = \"sign\"");
     let error = run(&Reference, &other, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
-    assert!(error.contains("belongs to another spec"), "{error}");
+    assert!(error.contains("belongs to another spec: `net.blocks` is ["), "{error}");
+    let mut other = first.clone();
+    other.train.rate.from = 2e-3;
+    let error = run(&Reference, &other, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("another spec: `train.rate.from` is 0.003, not 0.002"), "{error}");
     let error = run(&Reference, &first, &bars(), 2, &options, &mut ()).unwrap_err().to_string();
-    assert!(error.contains("belongs to another seed"), "{error}");
+    assert!(error.contains("belongs to another seed (1, not 2)"), "{error}");
+    let mut data = bars();
+    data.validation.truncate(40);
+    let error = run(&Reference, &first, &data, 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("data set of the name `bars`: its images are others"), "{error}");
+    // What a run is called does not count.
+    let other = Spec { title: "another".into(), ..first.clone() };
+    let stopped = run(&Reference, &other, &bars(), 1, &options, &mut StopAfter(1));
+    assert!(matches!(stopped, Err(Error::Interrupted { step: 4, .. })));
     let path = folder.path().join(CHECKPOINT_FILE);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let error = run(&Reference, &first, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
     assert!(error.contains(CHECKPOINT_FILE) && error.contains("damaged"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(Some(folder.path()));
+    let spec = spec(MLP, "activations = \"sign\"");
+    let _ = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(3));
+    options.resume = true;
+    let path = folder.path().join(CHECKPOINT_FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let field = br#"\"format\":"#;
+    let at = bytes.windows(field.len()).position(|part| part == field).unwrap() + field.len();
+    for (version, why) in [(b'1', "an older version of bnn (format 1"), (b'9', "update bnn")] {
+        bytes[at] = version;
+        std::fs::write(&path, &bytes).unwrap();
+        let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+        assert!(error.contains(CHECKPOINT_FILE) && error.contains(why), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
 }
 
 #[test]

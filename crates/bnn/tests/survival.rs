@@ -178,6 +178,19 @@ fn a_second_run_in_the_folder_is_refused() {
     assert!(error.contains("run: another run is going on"), "{error}");
 }
 
+#[test]
+fn a_run_goes_on_with_its_own_backend_only() {
+    let desk = Desk::new();
+    let mut run = desk.started("run");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let other = desk.train("run").args(["--backend", "reference"]).output().unwrap();
+    let error = String::from_utf8(other.stderr).unwrap();
+    assert_eq!(other.status.code(), Some(1), "{error}");
+    assert!(error.contains("belongs to another backend (cpu/"), "{error}");
+    assert!(error.contains("not reference); remove it"), "{error}");
+}
+
 /// A limit on the size of files stands for the full disk: writing fails in the middle of a file.
 #[test]
 fn a_full_disk_leaves_the_old_checkpoint_whole() {
