@@ -102,14 +102,17 @@ fn killed_runs_end_in_the_same_bytes() {
     let whole = desk.finish("whole");
     let length = started.elapsed().as_millis() as u64 * 3 / 4;
     let mut moments = Moments(7);
-    let (mut done, mut landed) = (0, 0);
+    let (mut done, mut landed, mut resumed) = (0, 0, 0);
     while done < kills {
         let out = format!("run{done}");
         for _ in 0..=moments.next(3).min((kills - done - 1) as u64) {
             let mut run = desk.train(&out).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(moments.next(length)));
             run.kill().unwrap();
-            landed += usize::from(!run.wait().unwrap().success());
+            let killed = !run.wait().unwrap().success();
+            landed += usize::from(killed);
+            let checkpoint = desk.path(&out).join("checkpoint.safetensors");
+            resumed += usize::from(killed && checkpoint.exists());
             done += 1;
         }
         // Some kills come when the run has ended, which is then refused to go on.
@@ -118,7 +121,9 @@ fn killed_runs_end_in_the_same_bytes() {
         let model = if ended { fs::read(model).unwrap() } else { desk.finish(&out) };
         assert_eq!(model, whole, "after {done} kills");
     }
-    println!("{landed} of {done} kills met a run, the others came too late");
+    println!("{landed} of {done} kills met a run, {resumed} of them one with a checkpoint");
+    assert!(2 * landed >= done, "only {landed} of {done} kills met a run");
+    assert!(resumed > 0, "no run went on from a checkpoint");
 }
 
 #[test]
@@ -189,6 +194,31 @@ fn a_run_goes_on_with_its_own_backend_only() {
     assert_eq!(other.status.code(), Some(1), "{error}");
     assert!(error.contains("belongs to another backend (cpu/"), "{error}");
     assert!(error.contains("not reference); remove it"), "{error}");
+}
+
+#[test]
+fn a_read_only_folder_leaves_the_old_checkpoint_whole() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    let mut run = desk.started("run");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let (folder, checkpoint) = (desk.path("run"), desk.path("run/checkpoint.safetensors"));
+    let before = fs::read(&checkpoint).unwrap();
+    let _ = fs::remove_file(desk.path("run/checkpoint.safetensors.part"));
+    let allow = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o555);
+    if fs::write(folder.join("probe"), "").is_ok() {
+        println!("SKIPPED a read-only folder: this user writes into it all the same, as root does");
+        return;
+    }
+    let refused = desk.train("run").output().unwrap();
+    allow(0o755);
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("run/") && error.contains("ermission denied"), "{error}");
+    assert_eq!(fs::read(&checkpoint).unwrap(), before);
+    assert_eq!(desk.finish("run"), desk.finish("whole"));
 }
 
 /// A limit on the size of files stands for the full disk: writing fails in the middle of a file.
