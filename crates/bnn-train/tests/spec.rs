@@ -55,6 +55,11 @@ fn faults_are_named() {
         (r#""dense 64","#, r#""dense 0","#, "`dense 0` is no layer"),
         (r#""dense 10"]"#, r#""conv 10 kernel 3"]"#, "a convolution cannot follow a dense layer"),
         (r#"weights = "sign""#, r#"weights = "tanh""#, "`tanh` is no quantizer"),
+        (
+            r#"weights = "sign""#,
+            r#"weights = "stochastic-sign""#,
+            "mlp.toml: net.weights: `stochastic-sign` is for activations: want `sign`, `ternary DELTA`",
+        ),
         ("norm = \"theano\"", "norm = \"theano\"\ndropout = { hidden = 1.0 }", "is not in [0, 1)"),
         ("at_most = 0.1", "at_most = 0.1, at_least = 0.2", "at_least exceeds at_most"),
         ("test_error =", "test_eror =", "unknown variant `test_eror`"),

@@ -48,7 +48,7 @@ pub struct Spec {
 pub struct NetSpec {
     /// Layers in order, such as `conv 128 kernel 3 pad 1 pool 2` and `dense 10`.
     pub blocks: Vec<BlockSpec>,
-    /// Quantizer of the weights.
+    /// Quantizer of the weights; any but `stochastic-sign`.
     pub weights: QuantName,
     /// Quantizer of the activations.
     pub activations: QuantName,
@@ -224,6 +224,11 @@ impl NetSpec {
 
     fn check(&self) -> Result<()> {
         block::check_order(&self.blocks)?;
+        if self.weights == QuantName::StochasticSign {
+            let why = "`stochastic-sign` is for activations: \
+                       want `sign`, `ternary DELTA` or `levels BITS`";
+            return Err(Error::spec("net.weights", why));
+        }
         let shares = [("input", self.dropout.input), ("hidden", self.dropout.hidden)];
         match shares.iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
             Some((name, share)) => {
