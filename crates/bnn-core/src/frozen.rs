@@ -161,6 +161,7 @@ impl Hidden {
             return Err(Error::value("cuts", format!("{cut} is not an integer within {bound}")));
         }
         let Some(Pool { grid, window }) = self.pool else { return Ok((rows, channels)) };
+        let pooled = window.positions(grid)?; // first: it refuses grids whose pixels overflow
         if grid.pixels() != rows {
             return Err(Error::shape(
                 "pool",
@@ -168,7 +169,7 @@ impl Hidden {
                 format!("{grid} pixels"),
             ));
         }
-        Ok((window.positions(grid)?.pixels(), channels))
+        Ok((pooled.pixels(), channels))
     }
 }
 
@@ -190,4 +191,33 @@ impl Output {
 /// Says in which layer an error lies.
 fn at(place: &str) -> impl Fn(Error) -> Error + '_ {
     move |error| Error::format(place, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BitMatrix;
+
+    /// A hidden layer of one output on images of one byte, with a pool.
+    fn pooled(pool: Pool) -> Hidden {
+        let levels = Levels::sign();
+        Hidden {
+            weights: Planes::binary(BitMatrix::zeros(1, 1)),
+            gather: Gather::Rows,
+            cuts: Matrix::zeros((levels.cuts(), 1)),
+            levels,
+            pool: Some(pool),
+        }
+    }
+
+    #[test]
+    fn pools_on_grids_of_any_size_are_refused() {
+        for side in [2, 1 << 20, 1 << 33, usize::MAX] {
+            let grid = Grid { height: side, width: side };
+            let error = pooled(Pool { grid, window: Window::square(1, 1, 0) }).check((1, 1), 255);
+            let words = if side <= 1 << 20 { "a grid of 1 pixels" } else { "sides up to 2^20" };
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }

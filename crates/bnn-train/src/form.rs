@@ -41,13 +41,10 @@ pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>
         let place =
             |why: &dyn ToString| Error::spec(format!("net.blocks, `{block}`"), why.to_string());
         let geometry = geometry(*block, grid, channels).map_err(|error| place(&error))?;
+        let geometry = geometry.ok_or_else(|| place(&"more than 2^32 weights in one layer"))?;
         let form = form(spec, index, &geometry)?;
         if form.activation.is_none() && block.outputs() != classes {
             return Err(place(&format!("the data set has {classes} classes")));
-        }
-        if geometry.fan_in.checked_mul(block.outputs()).is_none_or(|weights| weights > MOST_WEIGHTS)
-        {
-            return Err(place(&"more than 2^32 weights in one layer"));
         }
         sum_bound(geometry.fan_in, bound, weights).map_err(|error| place(&error))?;
         (grid, channels, bound) = (geometry.out, block.outputs(), activations);
@@ -56,29 +53,31 @@ pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>
     Ok(forms)
 }
 
-fn geometry(block: BlockSpec, grid: Grid, channels: usize) -> bnn_core::Result<Geometry> {
-    match block {
-        BlockSpec::Dense { outputs } => {
+/// How a layer lies on its input, or none if it has too many weights.
+fn geometry(block: BlockSpec, grid: Grid, channels: usize) -> bnn_core::Result<Option<Geometry>> {
+    let (gather, pool, out) = match block {
+        BlockSpec::Dense { .. } => {
             // One pixel is a row already; more pixels are flattened by a window as large as the grid.
             let whole = Gather::Patches { grid, window: grid.whole() };
-            let gather = if grid == PIXEL { Gather::Rows } else { whole };
-            let fan_in = grid.pixels() * channels;
-            Ok(Geometry { gather, pool: None, fan_in, fan_out: outputs, out: PIXEL })
+            (if grid == PIXEL { Gather::Rows } else { whole }, None, PIXEL)
         }
-        BlockSpec::Conv { filters, kernel, stride, pad, pool } => {
+        BlockSpec::Conv { kernel, stride, pad, pool, .. } => {
             let window = Window::square(kernel, stride, pad);
             let sums = window.positions(grid)?;
             let pooling = Window::square(pool, pool, 0);
             let out = pooling.positions(sums)?;
-            Ok(Geometry {
-                gather: Gather::Patches { grid, window },
-                pool: (pool > 1).then_some(Pool { grid: sums, window: pooling }),
-                fan_in: window.taps() * channels,
-                fan_out: window.taps() * filters,
-                out,
-            })
+            let pool = (pool > 1).then_some(Pool { grid: sums, window: pooling });
+            (Gather::Patches { grid, window }, pool, out)
         }
-    }
+    };
+    let outputs = block.outputs();
+    let fans = || {
+        let fan_in = gather.taps().checked_mul(channels)?;
+        fan_in.checked_mul(outputs).filter(|&weights| weights <= MOST_WEIGHTS)?;
+        let windows = if matches!(block, BlockSpec::Conv { .. }) { gather.taps() } else { 1 };
+        Some((fan_in, windows.checked_mul(outputs)?))
+    };
+    Ok(fans().map(|(fan_in, fan_out)| Geometry { gather, pool, fan_in, fan_out, out }))
 }
 
 fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {

@@ -247,6 +247,15 @@ fn layers_that_do_not_fit_are_named() {
     for (blocks, why) in [
         (r#"["dense 8"]"#, "net.blocks, `dense 8`: the data set has 10 classes"),
         (r#"["dense 999999999", "dense 10"]"#, "net.blocks, `dense 999999999`: more than 2^32"),
+        (
+            r#"["dense 18446744073709551615", "dense 10"]"#,
+            "net.blocks, `dense 18446744073709551615`: more",
+        ),
+        (r#"["dense 18446744073709551615"]"#, "net.blocks, `dense 18446744073709551615`: more"),
+        (
+            r#"["conv 18446744073709551615 kernel 3", "dense 10"]"#,
+            "net.blocks, `conv 18446744073709551615 kernel 3`: more than 2^32",
+        ),
         (r#"["conv 4 kernel 9", "dense 10"]"#, "net.blocks, `conv 4 kernel 9`: window: want"),
         (
             r#"["conv 4 kernel 3 pool 5", "dense 10"]"#,
