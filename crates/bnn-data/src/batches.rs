@@ -68,6 +68,28 @@ impl Plan {
     pub fn of(batch: usize) -> Self {
         Self { batch, last: Last::Drop, augment: Augment::default() }
     }
+
+    /// Number of batches in an epoch of so many images.
+    ///
+    /// # Errors
+    /// [`Error::Batches`] if there are no images, or not enough for a batch.
+    pub fn steps(&self, images: usize) -> Result<usize> {
+        let &Self { batch, last, .. } = self;
+        let refuse = |why| Err(Error::Batches { batch, start: 0, images, why });
+        if images == 0 {
+            return refuse("there are no images");
+        }
+        if batch == 0 {
+            return refuse("a batch has at least one image");
+        }
+        if batch > images {
+            return refuse("there are fewer images than in one batch");
+        }
+        Ok(match last {
+            Last::Drop => images / batch,
+            Last::Keep => images.div_ceil(batch),
+        })
+    }
 }
 
 /// Images with their labels.
@@ -129,25 +151,13 @@ impl Drop for Batches {
 fn steps(images: &Images, plan: Plan, start: usize) -> Result<usize> {
     let (count, batch) = (images.len(), plan.batch);
     let refuse = |why| Err(Error::Batches { batch, start, images: count, why });
-    if count == 0 {
-        return refuse("there are no images");
-    }
-    if batch == 0 {
-        return refuse("a batch has at least one image");
-    }
-    if batch > count {
-        return refuse("there are fewer images than in one batch");
-    }
+    let steps = plan.steps(count)?;
     if images.labels.len() != count {
         return refuse("there is not one label per image");
     }
     if plan.augment.crop >= images.height().min(images.width()) {
         return refuse("a crop by the side of an image can leave nothing of it");
     }
-    let steps = match plan.last {
-        Last::Drop => count / batch,
-        Last::Keep => count.div_ceil(batch),
-    };
     if start > steps { refuse("an epoch has fewer steps") } else { Ok(steps) }
 }
 

@@ -88,7 +88,8 @@ pub fn run(args: &Args) -> Result<()> {
             .context("--checkpoint-every must be a positive number of minutes")?,
     };
     let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
-    let job = Train { args, spec: &spec, data: &data, summary: &summary, options: &options };
+    let steps = spec.train.plan().steps(data.train.len())?;
+    let job = Train { args, spec: &spec, data: &data, summary: &summary, steps, options: &options };
     with_backend(backend, args.device.threads, job)??;
     if !args.keep_checkpoint {
         std::fs::remove_file(&checkpoint).with_context(|| checkpoint.display().to_string())?;
@@ -110,6 +111,8 @@ struct Train<'a> {
     spec: &'a Spec,
     data: &'a Dataset,
     summary: &'a Summary,
+    /// Steps of an epoch.
+    steps: usize,
     options: &'a Options,
 }
 
@@ -149,14 +152,13 @@ impl WithBackend for Train<'_> {
 impl Train<'_> {
     /// Tells what is about to be trained.
     fn announce(&self, backend: &str, seed: u64) -> Result<()> {
-        let Self { args, spec, data, summary, .. } = self;
-        let steps = data.train.len() / spec.train.batch;
+        let Self { args, spec, data, summary, steps, .. } = self;
         if !args.json {
             return output::line(&format!(
                 "{}: {}; seed {seed}, {backend}\n\n{}",
                 spec.name,
                 spec.title,
-                announcement(spec, data, summary),
+                announcement(spec, data, summary, *steps),
             ));
         }
         let Dataset { train, validation, test, .. } = data;
@@ -170,7 +172,7 @@ impl Train<'_> {
 }
 
 /// The network, what it takes, and what it is trained on.
-fn announcement(spec: &Spec, data: &Dataset, summary: &Summary) -> String {
+fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) -> String {
     let count = |count: usize| count_text(count as u64);
     let Dataset { name, train, validation, test } = data;
     let Summary { layers, total, memory, .. } = summary;
@@ -200,7 +202,7 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary) -> String {
             count(validation.len()),
             count(test.len()),
         ),
-        format!("epochs      {epochs} of {} steps, {batch} images each\n", train.len() / batch),
+        format!("epochs      {epochs} of {steps} steps, {batch} images each\n"),
     ]
     .join("\n")
 }

@@ -49,6 +49,20 @@ fn the_network_is_described_before_it_is_trained() {
 }
 
 #[test]
+fn a_last_batch_that_is_kept_is_a_step() {
+    let desk = Desk::new();
+    for (last_batch, steps) in [("drop", 4), ("keep", 5)] {
+        let keys = format!("samples = 230\nlast_batch = \"{last_batch}\"");
+        desk.write("odd.toml", SPEC.replace("samples = 200", &keys));
+        let lines = desk.works("train odd.toml --out run --json");
+        let start: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!(start["steps_per_epoch"], steps);
+        let text = desk.works("train odd.toml --out run");
+        assert!(text.contains(&format!("of {steps} steps, 50 images each")), "{text}");
+    }
+}
+
+#[test]
 fn the_description_is_the_same_in_json_and_in_the_model() {
     let desk = Desk::new();
     desk.write("convnet.toml", convnet());
