@@ -1,6 +1,7 @@
 //! Experiments as TOML: a network, how it is trained, on what, and what is expected of it.
 
 mod block;
+mod data;
 mod names;
 
 use std::collections::BTreeMap;

@@ -69,6 +69,8 @@ pub fn run(args: &Args) -> Result<()> {
     let spec = resolve(args)?;
     let name = args.data.as_deref().unwrap_or(&spec.data[0]);
     let mut data = args.data_dir.load(name)?;
+    let fits = spec.train.check_images(&data.train);
+    fits.with_context(|| args.spec.display().to_string())?;
     if let Some(samples) = spec.train.samples {
         data.train.truncate(samples);
     }

@@ -10,6 +10,7 @@ impl Desk {
         assert!(SPEC.contains(line));
         self.write("bad.toml", SPEC.replace(line, by));
         self.fails("train bad.toml --out run", 2, words);
+        self.bnn("train bad.toml --out run").assert().stdout(""); // announced nothing
         assert!(!self.0.path().join("run").exists(), "a refused spec leaves no folder");
     }
 
@@ -99,6 +100,18 @@ fn layers_that_do_not_fit_their_input_are_refused() {
         desk.refuses("\"dense 16\"", &quoted, &["bad.toml", &format!("`{layer}`"), window, why]);
     }
     desk.refuses("\"dense 10\"", "\"dense 9\"", &["bad.toml", "`dense 9`", "10 classes"]);
+}
+
+#[test]
+fn trainings_that_do_not_fit_their_images_are_refused() {
+    let desk = Desk::new();
+    let many = "9999999 is more than the 10000 training images there are";
+    desk.refuses("samples = 200", "samples = 9999999", &["bad.toml: train.samples: ", many]);
+    let lines = "batch = 50\nsamples = 200";
+    desk.refuses(lines, "batch = 9999999", &["bad.toml: train.batch: ", many]);
+    let crop = "samples = 200\naugment = { crop = 28 }";
+    let words = ["bad.toml: train.augment.crop: 28 ", "28 x 28 pixels; want less than 28"];
+    desk.refuses("samples = 200", crop, &words);
 }
 
 #[test]
