@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// An error of a data set; every variant says where and why.
+/// An error of a data set; every variant says where and why, [`Error::File`] with its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,7 +25,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A file could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// An error of training; every variant says where and why.
+/// An error of training; every variant says where and why, [`Error::File`] with its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -38,7 +38,7 @@ pub enum Error {
         loss: f64,
     },
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -106,7 +106,7 @@ impl Desk {
     /// As `play`; returns the error's text without the server's address.
     fn fails(&self, set: &Published, script: Vec<Reply>) -> String {
         let server = Server::start(script);
-        let error = self.fetch(set, &[&server.url]).unwrap_err().to_string();
+        let error = told(&self.fetch(set, &[&server.url]).unwrap_err());
         error.replace(&server.url, "URL").replace(&self.path("").display().to_string(), "SET/")
     }
 
@@ -123,6 +123,12 @@ impl Desk {
             assert!(fs::read(self.path(name)).unwrap() == *bytes, "{name} differs");
         }
     }
+}
+
+/// An error with its source, as the binary prints it.
+fn told(error: &Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 #[test]
@@ -368,7 +374,7 @@ fn two_at_once_do_not_meet() {
             desk.path("a.part").exists()
         };
         assert!((0..5000).any(|_| begun()), "the first one has not begun");
-        let error = desk.fetch(&set, &["http://127.0.0.1:1"]).unwrap_err().to_string();
+        let error = told(&desk.fetch(&set, &["http://127.0.0.1:1"]).unwrap_err());
         open.send(()).unwrap();
         let lock = desk.path(".lock").display().to_string();
         let why = "another process is fetching into this folder; wait until it is done";

@@ -56,7 +56,7 @@ struct Fetch {
     /// Data set, such as `mnist`.
     name: String,
     /// Folder on a server that holds the files, instead of the known ones; may be given repeatedly.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address)]
     mirror: Vec<String>,
     /// Print JSON.
     #[arg(long)]
@@ -97,7 +97,7 @@ fn run_list(args: &List) -> Result<()> {
         let (state, place) = match place {
             Ok(place) => ("here", place),
             Err(error @ Error::Missing { .. }) => ("absent", error.to_string()),
-            Err(error) => ("broken", error.to_string()),
+            Err(error) => ("broken", format!("{:#}", anyhow::Error::from(error))),
         };
         if args.json {
             let key = if state == "here" { "place" } else { "why" };
@@ -110,6 +110,14 @@ fn run_list(args: &List) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The address of a folder on a server.
+fn address(text: &str) -> Result<String, String> {
+    if !["https://", "http://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("an address begins with https:// or http://".into());
+    }
+    Ok(text.into())
 }
 
 fn run_fetch(args: &Fetch) -> Result<()> {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
-use bnn_train::Spec;
+use bnn_train::{Error, Spec};
 
 /// Images that cross to the backend at a time.
 const BATCH: usize = 1000;
@@ -63,9 +63,17 @@ fn read_model(path: &Path) -> Result<Frozen> {
     Frozen::from_bytes(&bytes).with_context(place)
 }
 
-/// Reads a spec file, with the overrides of a tier.
+/// Reads a spec file.
 fn read_spec(path: &Path) -> Result<Spec> {
     let place = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| place.clone())?;
     Ok(Spec::parse(&place, &text)?)
+}
+
+/// A spec that was read from `path`, with the overrides of a tier that it must have.
+fn in_tier(spec: &Spec, path: &Path, tier: &str) -> Result<Spec> {
+    let tiers: Vec<&str> = spec.tiers.keys().map(String::as_str).collect();
+    let known = if tiers.is_empty() { "no tiers".into() } else { tiers.join(", ") };
+    let why = format!("no tier `{tier}`; it has {known}");
+    spec.tier(tier)?.ok_or_else(|| Error::spec(path.display(), why).into())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::commands::read_spec;
+use crate::commands::{in_tier, read_spec};
 use crate::output;
 
 /// Check a spec file and print what it says, with the overrides of a tier applied.
@@ -18,7 +18,7 @@ pub struct Args {
     /// Tier whose overrides apply.
     #[arg(long)]
     tier: Option<String>,
-    /// Print JSON; `tier` is null if the spec is not in that tier.
+    /// Print JSON; a tier that the spec lacks is then no error, but `tier` is null.
     #[arg(long)]
     json: bool,
 }
@@ -26,12 +26,12 @@ pub struct Args {
 /// Prints the spec.
 pub fn run(args: &Args) -> Result<()> {
     let file = read_spec(&args.file)?;
-    let resolved = match &args.tier {
-        Some(tier) => file.tier(tier)?,
-        None => Some(file.clone()),
-    };
     let tiers: Vec<&String> = file.tiers.keys().collect();
     if args.json {
+        let resolved = match &args.tier {
+            Some(tier) => file.tier(tier)?,
+            None => Some(file.clone()),
+        };
         let mut value =
             json!({ "name": file.name, "title": file.title, "tiers": tiers, "tier": null });
         if let Some(spec) = &resolved {
@@ -44,16 +44,11 @@ pub fn run(args: &Args) -> Result<()> {
         }
         return output::json(&value);
     }
+    let resolved = match &args.tier {
+        Some(tier) => in_tier(&file, &args.file, tier)?,
+        None => file.clone(),
+    };
     let tiers = tiers.iter().map(|tier| tier.as_str()).collect::<Vec<_>>().join(", ");
     output::line(&format!("{} ({}), in the tiers: {tiers}", file.name, file.title))?;
-    match &resolved {
-        Some(spec) => output::line(toml_text(spec)?.trim_end()),
-        None => {
-            output::line(&format!("not in the tier {}", args.tier.as_deref().unwrap_or_default()))
-        }
-    }
-}
-
-fn toml_text(spec: &bnn_train::Spec) -> Result<String> {
-    Ok(spec.to_toml()?)
+    output::line(resolved.to_toml()?.trim_end())
 }

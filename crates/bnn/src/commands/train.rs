@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bnn::{WithBackend, with_backend};
 use bnn_core::TrainBackend;
 use bnn_data::Dataset;
@@ -16,7 +16,7 @@ use bnn_train::{
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::commands::{DataDir, Device, read_spec};
+use crate::commands::{DataDir, Device, in_tier, read_spec};
 use crate::layer_table::{self, bytes_text, count_text};
 use crate::output;
 
@@ -66,6 +66,10 @@ pub struct Args {
 
 /// Trains.
 pub fn run(args: &Args) -> Result<()> {
+    if args.out.is_file() {
+        let out = args.out.display();
+        bail!("{out}: a file lies where the folder should be; name another one with --out");
+    }
     let spec = resolve(args)?;
     let name = args.data.as_deref().unwrap_or(&spec.data[0]);
     let mut data = args.data_dir.load(name)?;
@@ -102,10 +106,10 @@ pub fn run(args: &Args) -> Result<()> {
 /// The spec with the overrides of the tier asked for.
 fn resolve(args: &Args) -> Result<Spec> {
     let file = read_spec(&args.spec)?;
-    let Some(tier) = &args.tier else { return Ok(Spec { tiers: Default::default(), ..file }) };
-    let known = file.tiers.keys().cloned().collect::<Vec<_>>().join(", ");
-    let why = format!("no tier `{tier}`; it has: {known}");
-    file.tier(tier)?.ok_or_else(|| Error::spec(args.spec.display(), why).into())
+    match &args.tier {
+        Some(tier) => in_tier(&file, &args.spec, tier),
+        None => Ok(Spec { tiers: Default::default(), ..file }),
+    }
 }
 
 struct Train<'a> {

@@ -67,7 +67,15 @@ fn what_is_not_here_is_named_with_the_remedy() {
     desk.fails("train tiny.toml --backend cuda --out run", 3, &["cuda"]);
     desk.fails("train tiny.toml --backend cpu/mmx --out run", 3, &["mmx", "portable"]);
     desk.fails("train absent.toml --out run", 1, &["absent.toml"]);
-    desk.fails("train tiny.toml --tier huge --out run", 2, &["tiny.toml", "huge"]);
+    let tier = ["tiny.toml: no tier `huge`; it has no tiers"];
+    desk.fails("train tiny.toml --tier huge --out run", 2, &tier);
+    desk.fails("spec tiny.toml --tier huge", 2, &tier);
+    desk.write("tiers.toml", format!("{SPEC}[tier.smoke]\n[tier.short]"));
+    let tiers = ["tiers.toml: no tier `huge`; it has short, smoke"];
+    desk.fails("spec tiers.toml --tier huge", 2, &tiers);
+    assert!(desk.works("spec tiers.toml --tier huge --json").contains("\"tier\":null"));
+    let mirror = "an address begins with https:// or http://";
+    desk.fails("data fetch mnist --mirror foo", 2, &["foo", "--mirror", mirror]);
 }
 
 #[test]
@@ -169,7 +177,10 @@ fn divergence_is_an_error() {
 fn folders_that_cannot_be_written_are_named() {
     let desk = Desk::new();
     desk.write("file", "in the way");
-    desk.fails("train tiny.toml --out file/run", 1, &["file/run"]);
+    let cause = "file/run: Not a directory (os error 20)\n"; // once
+    desk.fails("train tiny.toml --out file/run", 1, &[cause]);
+    let file = "file: a file lies where the folder should be; name another one with --out";
+    desk.fails("train tiny.toml --out file", 1, &[file]);
     fs::create_dir_all(desk.0.path().join("run/model.safetensors")).unwrap();
     desk.fails("train tiny.toml --out run", 1, &["run/model.safetensors"]);
 }
