@@ -52,6 +52,12 @@ mod tests {
     bnn_testkit::conformance_tests!(FloatSigns);
     bnn_testkit::training_conformance_tests!(FloatSigns);
 
+    /// The guide promises it.
+    #[test]
+    fn it_is_short() {
+        assert!(include_str!("backend.rs").lines().count() < 100);
+    }
+
     #[test]
     fn it_trains() {
         assert!(test_error().unwrap() < 0.5);
