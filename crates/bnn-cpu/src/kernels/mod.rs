@@ -204,7 +204,6 @@ impl Counts<'_> {
     }
 
     /// One run of a digit of a row.
-    #[inline(always)]
     fn run(&self, row: usize, digit: usize, run: usize) -> &[u64] {
         let start = self.starts[row].bits + digit * self.digits_apart;
         &self.a[start + run * self.runs.apart..][..self.runs.len]
@@ -218,14 +217,12 @@ impl Counts<'_> {
     }
 
     /// The lines of a panel: eight columns of one word each.
-    #[inline(always)]
     fn panel(&self, panel: usize) -> &[[u64; 8]] {
         let words = self.runs.words();
         self.panels[panel * words * 8..].as_chunks().0.split_at(words).0
     }
 
     /// The lines of a panel that meet one run.
-    #[inline(always)]
     fn panel_run(&self, panel: usize, run: usize) -> &[[u64; 8]] {
         &self.panel(panel)[run * self.runs.len..][..self.runs.len]
     }
