@@ -85,7 +85,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Device { source, .. } => Some(source.as_ref()),
+            Self::Device { source, .. } => source.source(), // its own text is in ours
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 
 mod commands;
 mod layer_table;
+mod memory;
 mod output;
 mod picture;
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::commands::{DataDir, Device, in_tier, read_spec};
 use crate::layer_table::{self, bytes_text, count_text};
-use crate::output;
+use crate::{memory, output};
 
 /// Train the network of a spec, and freeze it at its best epoch.
 ///
@@ -80,6 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let summary = Summary::new(&spec, input(&data), data.class_names());
     let summary = summary.with_context(|| args.spec.display().to_string())?;
+    memory::check(summary.memory.total(), "choose fewer or narrower layers, or a smaller batch")?;
     let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
