@@ -167,7 +167,8 @@ pub(super) fn weight(
     dw
 }
 
-/// Adds to the weight gradients of every tap the sum of `dy` where it lay outside the grid.
+/// Adds to the weight gradients of every tap the sum of `dy` where it lay outside the grid; a tap that
+/// always does has no gradient, not even what rounding leaves.
 fn forgive_blanks(cpu: &Cpu, dy: &Real, gather: &Gather, a: &Signs<'_>, dw: &mut Real) {
     let Gather::Patches { window, .. } = *gather else { return };
     if window.pad == 0 {
@@ -190,7 +191,10 @@ fn forgive_blanks(cpu: &Cpu, dy: &Real, gather: &Gather, a: &Signs<'_>, dw: &mut
     cpu.workers.each(rows, |(output, dw)| {
         for (tap, dw) in dw.chunks_exact_mut(channels).enumerate() {
             let sum = sums[tap * outputs + output];
-            dw.iter_mut().for_each(|dw| *dw += sum);
+            match blanks.iter().all(|blanks| blanks.contains(&tap)) {
+                true => dw.fill(0.0),
+                false => dw.iter_mut().for_each(|dw| *dw += sum),
+            }
         }
     });
 }
@@ -208,4 +212,29 @@ pub(super) fn outputs(
     let reals = Reals { data: &dy.data, apart: dy.cols, lanes: dy.cols, scale };
     sums.add(&alone, reals, digits);
     sums.write(&alone, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use bnn_core::{BinaryBackend, BitMatrix, Grid, HostCode, TrainBackend, Window};
+    use ndarray::Array2;
+
+    use super::*;
+
+    #[test]
+    fn taps_that_never_meet_a_pixel_have_no_gradient() {
+        let cpu = Cpu::new();
+        let (grid, window) = (Grid { height: 1, width: 1 }, Window::square(3, 1, 1));
+        let a = BitMatrix::from_fn(50, 64, |row, col| (row * 7 + col * col) % 3 == 0);
+        let a = cpu.put_code(&HostCode::binary(a)).unwrap();
+        let dy =
+            Array2::from_shape_fn((50, 3), |(row, col)| (row as f32 + 0.1) / (3.7 + col as f32));
+        let dy = cpu.put(dy.view()).unwrap();
+        let gather = Gather::Patches { grid, window };
+        let dw = cpu.product_grad_weight(&dy, Operand::Code(&a), &gather).unwrap();
+        for row in cpu.get(&dw).unwrap().rows() {
+            let blank = |tap: usize| row.iter().skip(tap * 64).take(64).all(|&dw| dw == 0.0);
+            assert!((0..9).all(|tap| blank(tap) == (tap != 4)));
+        }
+    }
 }
