@@ -20,9 +20,10 @@ pub(crate) struct Packed<'a> {
     stride: usize,
 }
 
-enum Bits<'a> {
+/// Words that lie where they lay, or were copied for the product.
+pub(crate) enum Bits<'a> {
     Borrowed(&'a [u64]),
-    Gathered(Buffer<u64>),
+    Copied(Buffer<u64>),
 }
 
 impl<'a> Packed<'a> {
@@ -65,19 +66,12 @@ impl<'a> Packed<'a> {
         });
         let holes = code.mask.is_some();
         let mask = holes.then(|| gathered_mask(cpu, code, gather, (first, count)));
-        Self { bits: Bits::Gathered(bits), mask, words, stride }
+        Self { bits: Bits::Copied(bits), mask, words, stride }
     }
 
-    /// The gathered rows and their masks.
-    ///
-    /// # Panics
-    /// If they are the operand's own.
-    pub(crate) fn into_gathered(self) -> (Buffer<u64>, Option<Buffer<u64>>) {
-        let copied = |bits| match bits {
-            Bits::Gathered(words) => words,
-            Bits::Borrowed(_) => unreachable!("rows under a window are copied"),
-        };
-        (copied(self.bits), self.mask.map(copied))
+    /// The rows and their masks, one after the other.
+    pub(crate) fn into_parts(self) -> (Bits<'a>, Option<Bits<'a>>) {
+        (self.bits, self.mask)
     }
 
     /// Words of one plane of a row.
@@ -107,10 +101,10 @@ impl<'a> Packed<'a> {
 }
 
 impl Bits<'_> {
-    fn words(&self) -> &[u64] {
+    pub(crate) fn words(&self) -> &[u64] {
         match self {
             Self::Borrowed(words) => words,
-            Self::Gathered(words) => words,
+            Self::Copied(words) => words,
         }
     }
 }
@@ -150,7 +144,7 @@ fn gathered_mask(
     cpu.workers.each(tasks, |(task, mask)| {
         gather_mask(code, gather, first + task * ROWS_PER_TASK, words, mask);
     });
-    Bits::Gathered(mask)
+    Bits::Copied(mask)
 }
 
 fn gather_mask(code: &Code, gather: &Gather, first: usize, words: usize, mask: &mut [u64]) {

@@ -1,4 +1,4 @@
-//! Products of codes: integer sums from counted bits, then scaled or cut while they are in L1.
+//! Products of codes: integer sums from counted bits, then scaled or cut while they are in cache.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,14 +1,12 @@
 //! The left operand of a product as kernels read it: rows or windows where they lie.
 
-use std::ops::Range;
-
 use bnn_core::{Gather, Grid, Window};
 
 use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::kernels::{Counts, Runs, Start};
 use crate::memory::Buffer;
-use crate::patches::Packed;
+use crate::patches::{Bits, Packed};
 
 /// Rows of a [`Block`], at most.
 pub(crate) const ROWS: usize = 64;
@@ -24,8 +22,8 @@ pub(crate) struct Left<'a> {
 
 /// Some rows of a product's left operand.
 pub(crate) struct Block<'a> {
-    bits: Words<'a>,
-    mask: Option<Words<'a>>,
+    bits: Bits<'a>,
+    mask: Option<Bits<'a>>,
     starts: [Start; ROWS],
     runs: Runs,
     digits_apart: usize,
@@ -39,8 +37,8 @@ pub(crate) struct Block<'a> {
 
 /// Images whose pixels are whole words, plane after plane, with their padding.
 struct Images<'a> {
-    bits: Words<'a>,
-    mask: Option<Words<'a>>,
+    bits: Bits<'a>,
+    mask: Option<Bits<'a>>,
     grid: Grid,
     window: Window,
     /// Window positions.
@@ -49,21 +47,6 @@ struct Images<'a> {
     words: usize,
     /// Words of a plane.
     plane: usize,
-}
-
-/// Words that lie where they lay, or were copied for the product.
-enum Words<'a> {
-    Borrowed(&'a [u64]),
-    Copied(Buffer<u64>),
-}
-
-impl Words<'_> {
-    fn get(&self) -> &[u64] {
-        match self {
-            Self::Borrowed(words) => words,
-            Self::Copied(words) => words,
-        }
-    }
 }
 
 /// Taps whose columns of the weights need words of their own: all of a window, if it is read where it
@@ -87,36 +70,25 @@ impl<'a> Left<'a> {
 
     /// Rows `first..first + count` of the product; at most [`ROWS`].
     pub(crate) fn block(&self, first: usize, count: usize) -> Block<'_> {
-        let mut block = match (&self.images, self.gather) {
-            (Some(images), _) => images.block(first, count),
-            (None, Gather::Rows) => {
-                let mask = self.code.mask.as_ref().map(|mask| Words::Borrowed(mask));
-                self.side_by_side(Words::Borrowed(&self.code.bits), mask, first..first + count)
-            }
-            (None, Gather::Patches { .. }) => {
-                let packed = Packed::of(self.cpu, self.code, self.gather, (first, count));
-                let (bits, mask) = packed.into_gathered();
-                self.side_by_side(Words::Copied(bits), mask.map(Words::Copied), 0..count)
-            }
+        let mut block = match &self.images {
+            Some(images) => images.block(first, count),
+            None => self.side_by_side(first, count),
         };
         self.count_signs(&mut block, first);
         block
     }
 
-    /// Rows one after the other.
-    fn side_by_side<'b>(
-        &self,
-        bits: Words<'b>,
-        mask: Option<Words<'b>>,
-        rows: Range<usize>,
-    ) -> Block<'b> {
-        let words = Code::words_of(self.gather.taps() * self.code.cols);
+    /// Rows one after the other, where they lie or packed.
+    fn side_by_side(&self, first: usize, count: usize) -> Block<'_> {
+        let packed = Packed::of(self.cpu, self.code, self.gather, (first, count));
+        let words = packed.words();
         let mut starts = [Start::default(); ROWS];
-        for (start, row) in starts.iter_mut().zip(rows.clone()) {
+        for (row, start) in starts.iter_mut().enumerate() {
             *start = Start { bits: row * self.code.weights.len() * words, mask: row * words };
         }
         let runs = Runs { count: 1, len: words, apart: 0 };
-        Block::new(bits, mask, &starts[..rows.len()], runs, words)
+        let (bits, mask) = packed.into_parts();
+        Block::new(bits, mask, &starts[..count], runs, words)
     }
 
     /// Finds how many signs count in each row, and which taps lie outside the grid.
@@ -124,7 +96,7 @@ impl<'a> Left<'a> {
         let (taps, channels) = (self.gather.taps(), self.code.cols);
         for row in 0..block.rows {
             if let Some(mask) = &block.mask {
-                block.counting[row] = block.ones(mask.get(), row);
+                block.counting[row] = block.ones(mask.words(), row);
                 continue;
             }
             let before = block.blanks.len();
@@ -145,14 +117,14 @@ impl<'a> Images<'a> {
         let planes = code.weights.len();
         let border = Border { grid, padded, words, pad: window.pad };
         let (bits, mask) = if window.pad == 0 && planes == 1 {
-            (Words::Borrowed(&code.bits[..]), code.mask.as_ref().map(|mask| Words::Borrowed(mask)))
+            (Bits::Borrowed(&code.bits[..]), code.mask.as_ref().map(|mask| Bits::Borrowed(mask)))
         } else {
             let row = |plane: usize, row: usize| &code.row(row)[plane * words..][..words];
             let mask = code.mask.is_some().then(|| {
                 let row = |_, row: usize| code.mask_row(row).expect("the code has a mask");
-                Words::Copied(border.copy(cpu, (1, images), row))
+                Bits::Copied(border.copy(cpu, (1, images), row))
             });
-            (Words::Copied(border.copy(cpu, (planes, images), row)), mask)
+            (Bits::Copied(border.copy(cpu, (planes, images), row)), mask)
         };
         let out = window.positions(grid).expect("the window was checked");
         let plane = images * padded.pixels() * words;
@@ -174,8 +146,8 @@ impl<'a> Images<'a> {
                 Runs { count: window.height, len: window.width * words, apart: grid.width * words }
             }
         };
-        let mask = self.mask.as_ref().map(|mask| Words::Borrowed(mask.get()));
-        Block::new(Words::Borrowed(self.bits.get()), mask, &starts[..count], runs, self.plane)
+        let mask = self.mask.as_ref().map(|mask| Bits::Borrowed(mask.words()));
+        Block::new(Bits::Borrowed(self.bits.words()), mask, &starts[..count], runs, self.plane)
     }
 
     /// Whether a window reaches over its image.
@@ -225,8 +197,8 @@ impl Border {
 
 impl<'a> Block<'a> {
     fn new(
-        bits: Words<'a>,
-        mask: Option<Words<'a>>,
+        bits: Bits<'a>,
+        mask: Option<Bits<'a>>,
         from: &[Start],
         runs: Runs,
         digits_apart: usize,
@@ -245,8 +217,8 @@ impl<'a> Block<'a> {
         weight: i32,
     ) -> Counts<'b> {
         Counts {
-            a: &self.bits.get()[plane * self.digits_apart..],
-            mask: self.mask.as_ref().map(Words::get),
+            a: &self.bits.words()[plane * self.digits_apart..],
+            mask: self.mask.as_ref().map(Bits::words),
             starts: &self.starts[..self.rows],
             runs: self.runs,
             digits,
