@@ -5,6 +5,7 @@ mod backend;
 mod float;
 mod train;
 
+mod borders;
 mod code;
 mod cpu;
 mod real;

@@ -1,4 +1,4 @@
-//! Codes as weights: panels of eight rows whose words lie side by side.
+//! Codes as weights: panels of rows whose words lie side by side.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,18 +6,17 @@ use bnn_core::WORD;
 
 use crate::code::{Code, tail};
 use crate::cpu::Cpu;
+use crate::kernels::{EIGHT, PANEL};
 use crate::memory::Buffer;
 
-/// Columns of a panel: 64-bit lanes of a 512-bit register.
-pub(crate) const LANES: usize = 8;
-
-/// A code as weights: its rows are columns of the product, eight side by side.
+/// A code as weights: its rows are columns of the product, [`PANEL`] side by side; the last panel has
+/// as many multiples of eight as it needs.
 ///
 /// ```text
-/// word 0 of rows 0..8, word 1 of rows 0..8, ..    then rows 8..16; plane after plane
+/// word 0 of rows 0..32, word 1 of rows 0..32, ..    then rows 32..64; plane after plane
 /// ```
 pub(crate) struct Panels {
-    /// Plane after plane, panel after panel, word after word: the words of eight rows.
+    /// Plane after plane, panel after panel, word after word: the words of a panel's rows.
     pub(crate) bits: Buffer<u64>,
     /// Weight of each plane. A code with holes has each plane twice, with its holes filled by -1 and
     /// by +1: their mean is the plane with zeros in its holes.
@@ -28,7 +27,8 @@ pub(crate) struct Panels {
     pub(crate) words: usize,
     /// The set signs of every tap, weighted and summed over the planes: a row of whole panels each.
     ones: Buffer<i32>,
-    taps: usize,
+    /// Taps whose columns have words of their own.
+    pub(crate) taps: usize,
 }
 
 /// The panels of a code, made when it is first used as weights, for every number of taps.
@@ -63,31 +63,33 @@ impl Panels {
         let words = taps * Code::words_of(channels);
         let weights: Vec<i32> =
             code.weights.iter().flat_map(|&weight| fills.iter().map(move |_| weight)).collect();
-        let count = code.rows.div_ceil(LANES);
-        let mut bits = cpu.take(weights.len() * count * words * LANES);
-        let panels = bits.chunks_exact_mut((words * LANES).max(1)).enumerate();
-        cpu.workers.each(panels, |(index, panel)| {
-            let (plane, first) = (index / count, index % count * LANES);
-            let fill = fills[plane % fills.len()];
-            for lane in 0..LANES {
-                let at = first + lane;
-                if at >= code.rows {
-                    fill_lane(panel, lane, std::iter::repeat(0));
+        let cols = code.rows.next_multiple_of(EIGHT);
+        let mut bits = cpu.take(weights.len() * cols * words);
+        let planes = bits.chunks_exact_mut((cols * words).max(1)).enumerate();
+        let panels = planes.flat_map(|(plane, bits)| {
+            bits.chunks_mut(PANEL * words).enumerate().map(move |(at, bits)| (plane, at, bits))
+        });
+        cpu.workers.each(panels, |(plane, at, panel)| {
+            let (fill, wide) = (fills[plane % fills.len()], panel.len() / words);
+            for (row, lane) in (at * PANEL..).zip(0..wide) {
+                if row >= code.rows {
+                    fill_lane(panel, lane, wide, std::iter::repeat(0));
                     continue;
                 }
-                let row = code.filled(at, plane / fills.len(), fill);
+                let row = code.filled(row, plane / fills.len(), fill);
                 match channels.is_multiple_of(WORD) || taps == 1 {
-                    true => fill_lane(panel, lane, row),
+                    true => fill_lane(panel, lane, wide, row),
                     false => {
-                        fill_lane(panel, lane, apart(&row.collect::<Vec<_>>(), taps, channels))
+                        let row = row.collect::<Vec<_>>();
+                        fill_lane(panel, lane, wide, apart(&row, taps, channels));
                     }
                 }
             }
         });
-        let ones = cpu.take_zeroed(if taps == 1 { 0 } else { taps * count * LANES });
+        let ones = cpu.take_zeroed(if taps == 1 { 0 } else { taps * cols });
         let halvings = u32::from(code.mask.is_some());
         let mut panels = Self { bits, weights, halvings, words, ones, taps };
-        panels.count_ones(count);
+        panels.count_ones(cols);
         panels
     }
 
@@ -96,34 +98,33 @@ impl Panels {
         self.bits.len() / self.weights.len().max(1)
     }
 
-    /// Panels `first..first + count` of every plane, with the weight of the plane.
+    /// Columns `first..first + count` of every plane, with the weight of the plane; both are multiples
+    /// of [`PANEL`], or reach the last column.
     pub(crate) fn group(&self, first: usize, count: usize) -> impl Iterator<Item = (&[u64], i32)> {
-        let panel = self.words * LANES;
         let planes = self.bits.chunks_exact(self.per_plane().max(1));
-        planes
-            .zip(&self.weights)
-            .map(move |(plane, &weight)| (&plane[first * panel..][..count * panel], weight))
+        let part = first * self.words..(first + count) * self.words;
+        planes.zip(&self.weights).map(move |(plane, &weight)| (&plane[part.clone()], weight))
     }
 
-    /// What a tap whose operand has no set sign adds to the counts of the columns from `first` on.
-    pub(crate) fn ones(&self, tap: usize, first: usize) -> &[i32] {
+    /// What a tap whose operand has no set sign adds to the counts of every column.
+    pub(crate) fn ones(&self, tap: usize) -> &[i32] {
         let cols = self.ones.len() / self.taps;
-        &self.ones[tap * cols..][first..cols]
+        &self.ones[tap * cols..][..cols]
     }
 
-    fn count_ones(&mut self, count: usize) {
+    fn count_ones(&mut self, cols: usize) {
         if self.ones.is_empty() || self.words == 0 {
             return;
         }
-        let (per_plane, per_tap) = (self.per_plane(), self.words / self.taps * LANES);
+        let (per_plane, per_tap) = (self.per_plane(), self.words / self.taps);
         let planes = self.bits.chunks_exact(per_plane).zip(&self.weights);
         for (plane, &weight) in planes {
-            for (at, words) in plane.chunks_exact(per_tap).enumerate() {
-                let (panel, tap) = (at / self.taps, at % self.taps);
-                let ones = &mut self.ones[(tap * count + panel) * LANES..][..LANES];
-                for line in words.chunks_exact(LANES) {
-                    let counts = line.iter().map(|word| weight * word.count_ones() as i32);
-                    ones.iter_mut().zip(counts).for_each(|(ones, count)| *ones += count);
+            for (at, panel) in plane.chunks(PANEL * self.words).enumerate() {
+                let wide = panel.len() / self.words;
+                for (word, line) in panel.chunks_exact(wide).enumerate() {
+                    let first = word / per_tap * cols + at * PANEL;
+                    let ones = self.ones[first..][..wide].iter_mut().zip(line);
+                    ones.for_each(|(ones, word)| *ones += weight * word.count_ones() as i32);
                 }
             }
         }
@@ -169,9 +170,9 @@ fn apart(row: &[u64], taps: usize, channels: usize) -> impl Iterator<Item = u64>
     })
 }
 
-/// Writes one of eight interleaved rows.
-fn fill_lane(panel: &mut [u64], lane: usize, row: impl Iterator<Item = u64>) {
-    panel.iter_mut().skip(lane).step_by(LANES).zip(row).for_each(|(lane, word)| *lane = word);
+/// Writes one of `wide` interleaved rows.
+fn fill_lane(panel: &mut [u64], lane: usize, wide: usize, row: impl Iterator<Item = u64>) {
+    panel.iter_mut().skip(lane).step_by(wide).zip(row).for_each(|(lane, word)| *lane = word);
 }
 
 #[cfg(test)]

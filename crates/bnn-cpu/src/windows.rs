@@ -2,9 +2,10 @@
 
 use bnn_core::{Gather, Grid, Window};
 
+use crate::borders::Borders;
 use crate::code::Code;
 use crate::cpu::Cpu;
-use crate::kernels::{Counts, Runs, Start};
+use crate::kernels::{Counts, Row, Runs};
 use crate::memory::Buffer;
 use crate::patches::{Bits, Packed};
 
@@ -16,6 +17,10 @@ pub(crate) struct Left<'a> {
     cpu: &'a Cpu,
     code: &'a Code,
     gather: &'a Gather,
+    /// What a sign that counts adds to the largest sum.
+    unit: i32,
+    /// Numbers from one line to the next.
+    apart: usize,
     /// The images that windows are read from; none if rows are read, or windows packed.
     images: Option<Images<'a>>,
 }
@@ -24,15 +29,9 @@ pub(crate) struct Left<'a> {
 pub(crate) struct Block<'a> {
     bits: Bits<'a>,
     mask: Option<Bits<'a>>,
-    starts: [Start; ROWS],
     runs: Runs,
     digits_apart: usize,
-    /// Number of rows.
-    pub(crate) rows: usize,
-    /// Signs that count in each row.
-    pub(crate) counting: [i32; ROWS],
-    /// Rows and their taps whose words are all zero though they do not count.
-    pub(crate) blanks: Vec<(usize, usize)>,
+    pub(crate) rows: &'a [Row],
 }
 
 /// Images whose pixels are whole words, plane after plane, with their padding.
@@ -47,6 +46,7 @@ struct Images<'a> {
     words: usize,
     /// Words of a plane.
     plane: usize,
+    borders: Borders,
 }
 
 /// Taps whose columns of the weights need words of their own: all of a window, if it is read where it
@@ -58,54 +58,70 @@ pub(crate) fn taps_apart(gather: &Gather, channels: usize) -> usize {
 }
 
 impl<'a> Left<'a> {
-    pub(crate) fn new(cpu: &'a Cpu, code: &'a Code, gather: &'a Gather) -> Self {
+    /// A code of rows or windows, for sums that grow by `unit` for a sign that counts, and lines that
+    /// lie `apart`.
+    pub(crate) fn new(
+        cpu: &'a Cpu,
+        code: &'a Code,
+        gather: &'a Gather,
+        (unit, apart): (i32, usize),
+    ) -> Self {
         let images = match *gather {
             Gather::Patches { grid, window } if taps_apart(gather, code.cols) == window.taps() => {
                 Some(Images::new(cpu, code, grid, window))
             }
             _ => None,
         };
-        Self { cpu, code, gather, images }
+        Self { cpu, code, gather, unit, apart, images }
     }
 
-    /// Rows `first..first + count` of the product; at most [`ROWS`].
-    pub(crate) fn block(&self, first: usize, count: usize) -> Block<'_> {
-        let mut block = match &self.images {
-            Some(images) => images.block(first, count),
-            None => self.side_by_side(first, count),
-        };
-        self.count_signs(&mut block, first);
-        block
+    /// Rows `first..first + count` of the product, at most [`ROWS`]; a line for each class of
+    /// [`Left::borders`].
+    pub(crate) fn block<'b>(
+        &'b self,
+        (first, count): (usize, usize),
+        rows: &'b mut Vec<Row>,
+    ) -> Block<'b> {
+        let Some(images) = &self.images else { return self.side_by_side((first, count), rows) };
+        rows.clear();
+        rows.extend((first..first + count).map(|row| {
+            let (at, class) = (images.start(row), images.borders.class(row));
+            let (counting, line) = match &images.mask {
+                None => (images.borders.count_inside(class) * self.code.cols, class * self.apart),
+                Some(mask) => (images.runs().ones(&mask.words()[at..]), 0),
+            };
+            Row { bits: at, mask: at, most: counting as i32 * self.unit, line }
+        }));
+        let mask = images.mask.as_ref().map(|mask| Bits::Borrowed(mask.words()));
+        let bits = Bits::Borrowed(images.bits.words());
+        Block { bits, mask, rows, runs: images.runs(), digits_apart: images.plane }
     }
 
     /// Rows one after the other, where they lie or packed.
-    fn side_by_side(&self, first: usize, count: usize) -> Block<'_> {
+    fn side_by_side<'b>(
+        &'b self,
+        (first, count): (usize, usize),
+        rows: &'b mut Vec<Row>,
+    ) -> Block<'b> {
         let packed = Packed::of(self.cpu, self.code, self.gather, (first, count));
-        let words = packed.words();
-        let mut starts = [Start::default(); ROWS];
-        for (row, start) in starts.iter_mut().enumerate() {
-            *start = Start { bits: row * self.code.weights.len() * words, mask: row * words };
-        }
-        let runs = Runs { count: 1, len: words, apart: 0 };
+        let (words, planes) = (packed.words(), self.code.weights.len());
         let (bits, mask) = packed.into_parts();
-        Block::new(bits, mask, &starts[..count], runs, words)
+        let runs = Runs { count: 1, len: words, apart: 0 };
+        let depth = self.gather.taps() * self.code.cols;
+        rows.clear();
+        rows.extend((0..count).map(|row| {
+            let count = |mask: &Bits<'_>| runs.ones(&mask.words()[row * words..]);
+            let most = mask.as_ref().map_or(depth, count) as i32 * self.unit;
+            Row { bits: row * planes * words, mask: row * words, most, line: 0 }
+        }));
+        Block { bits, mask, rows, runs, digits_apart: words }
     }
 
-    /// Finds how many signs count in each row, and which taps lie outside the grid.
-    fn count_signs(&self, block: &mut Block<'_>, first: usize) {
-        let (taps, channels) = (self.gather.taps(), self.code.cols);
-        for row in 0..block.rows {
-            if let Some(mask) = &block.mask {
-                block.counting[row] = block.ones(mask.words(), row);
-                continue;
-            }
-            let before = block.blanks.len();
-            if self.images.as_ref().is_some_and(|images| images.at_border(first + row)) {
-                let blank = |&tap: &usize| self.gather.source(first + row, tap).is_none();
-                block.blanks.extend((0..taps).filter(blank).map(|tap| (row, tap)));
-            }
-            block.counting[row] = ((taps - (block.blanks.len() - before)) * channels) as i32;
-        }
+    /// Classes of rows whose taps outside the grid are words of zeros that do not count, though no mask
+    /// says so.
+    pub(crate) fn borders(&self) -> Option<&Borders> {
+        let images = self.images.as_ref().filter(|images| images.mask.is_none());
+        images.map(|images| &images.borders)
     }
 }
 
@@ -128,36 +144,27 @@ impl<'a> Images<'a> {
         };
         let out = window.positions(grid).expect("the window was checked");
         let plane = images * padded.pixels() * words;
-        Self { bits, mask, grid: padded, window, out, words, plane }
+        let borders = Borders::new(grid, window, out);
+        Self { bits, mask, grid: padded, window, out, words, plane, borders }
     }
 
-    fn block(&self, first: usize, count: usize) -> Block<'_> {
-        let Self { grid, window, out, words, .. } = *self;
-        let mut starts = [Start::default(); ROWS];
-        for (start, row) in starts.iter_mut().zip(first..first + count) {
-            let (image, place) = (row / out.pixels(), row % out.pixels());
-            let (y, x) = (place / out.width * window.stride, place % out.width * window.stride);
-            let at = ((image * grid.height + y) * grid.width + x) * words;
-            *start = Start { bits: at, mask: at };
-        }
-        let runs = match window.width == grid.width {
+    /// The first word under a window.
+    fn start(&self, row: usize) -> usize {
+        let Self { grid, window, out, words, .. } = self;
+        let (image, place) = (row / out.pixels(), row % out.pixels());
+        let (y, x) = (place / out.width * window.stride, place % out.width * window.stride);
+        ((image * grid.height + y) * grid.width + x) * words
+    }
+
+    /// The runs of words under a window.
+    fn runs(&self) -> Runs {
+        let Self { grid, window, words, .. } = self;
+        match window.width == grid.width {
             true => Runs { count: 1, len: window.taps() * words, apart: 0 },
             false => {
                 Runs { count: window.height, len: window.width * words, apart: grid.width * words }
             }
-        };
-        let mask = self.mask.as_ref().map(|mask| Bits::Borrowed(mask.words()));
-        Block::new(Bits::Borrowed(self.bits.words()), mask, &starts[..count], runs, self.plane)
-    }
-
-    /// Whether a window reaches over its image.
-    fn at_border(&self, row: usize) -> bool {
-        let Self { grid, window, out, .. } = *self;
-        let place = row % out.pixels();
-        let over =
-            |at: usize, side: usize, size: usize| at < window.pad || at + side > size - window.pad;
-        over(place / out.width * window.stride, window.height, grid.height)
-            || over(place % out.width * window.stride, window.width, grid.width)
+        }
     }
 }
 
@@ -195,44 +202,24 @@ impl Border {
     }
 }
 
-impl<'a> Block<'a> {
-    fn new(
-        bits: Bits<'a>,
-        mask: Option<Bits<'a>>,
-        from: &[Start],
-        runs: Runs,
-        digits_apart: usize,
-    ) -> Self {
-        let mut starts = [Start::default(); ROWS];
-        starts[..from.len()].copy_from_slice(from);
-        let (rows, counting, blanks) = (from.len(), [0; ROWS], Vec::new());
-        Self { bits, mask, starts, runs, digits_apart, rows, counting, blanks }
-    }
-
+impl Block<'_> {
     /// Counts of `digits` planes from `plane` on, against panels of the weights.
     pub(crate) fn counts<'b>(
         &'b self,
         (plane, digits): (usize, usize),
-        panels: &'b [u64],
+        (panels, cols): (&'b [u64], usize),
         weight: i32,
     ) -> Counts<'b> {
         Counts {
             a: &self.bits.words()[plane * self.digits_apart..],
             mask: self.mask.as_ref().map(Bits::words),
-            starts: &self.starts[..self.rows],
+            rows: self.rows,
             runs: self.runs,
             digits,
             digits_apart: self.digits_apart,
             panels,
+            cols,
             weight,
         }
-    }
-
-    /// Set bits of a row's mask.
-    fn ones(&self, mask: &[u64], row: usize) -> i32 {
-        let runs = (0..self.runs.count).flat_map(|run| {
-            &mask[self.starts[row].mask + run * self.runs.apart..][..self.runs.len]
-        });
-        runs.map(|word| word.count_ones() as i32).sum()
     }
 }

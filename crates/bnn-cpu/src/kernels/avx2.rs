@@ -5,7 +5,7 @@ mod many;
 
 use std::arch::x86_64::*;
 
-use super::{Counts, Kernel, Lanes, Set, crossings, portable};
+use super::{Counts, EIGHT, Kernel, Lanes, Set, crossings, portable};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "avx2",
@@ -39,7 +39,7 @@ pub(super) fn run<L: Lanes>(work: L) -> L::Output {
 /// compiled without AVX2 may stay calls.
 #[target_feature(enable = "avx2,popcnt")]
 fn counts(task: &Counts<'_>, sums: &mut [i32]) {
-    match (task.rows() < MANY, task.mask) {
+    match (task.rows.len() < MANY, task.mask) {
         (true, None) => few::counts::<false>(task, sums),
         (true, Some(_)) => few::counts::<true>(task, sums),
         (false, None) => many::counts::<{ many::SIGNS }>(task, sums),

@@ -1,26 +1,23 @@
 //! Kernels for AVX-512 with VPOPCNTDQ.
 
+mod finish;
+mod tiles;
+
 use std::arch::x86_64::*;
 
-use super::{Counts, Kernel, LINE, Lanes, Line, Set, crossings};
+use super::{Kernel, LINE, Lanes, Line, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512",
     missing,
-    tile_rows: ROWS,
-    counts,
+    tile_rows: tiles::ROWS,
+    counts: tiles::counts,
+    finish: Some(tiles::finish),
     crossings: compare,
     spread,
     transpose,
     lanes: Set::Avx512,
 };
-
-/// Rows of a tile.
-const ROWS: usize = 4;
-
-/// Panels of a tile: with its sixteen accumulators, four lines of panels, a row and a mask it just
-/// fits the 32 registers.
-const PANELS: usize = 4;
 
 fn missing() -> Option<String> {
     let sets = [
@@ -38,105 +35,6 @@ fn missing() -> Option<String> {
 pub(super) fn run<L: Lanes>(work: L) -> L::Output {
     work.run()
 }
-
-/// Outputs lie in lanes, so that no sum runs across a register:
-///
-/// ```text
-///                 panel 0        panel 1        ..   lines of 8 columns, one word of each
-/// row 0  word     acc[0][0]      acc[0][1]           acc += popcount(broadcast(word) xor line)
-/// row 1  word     acc[1][0]      acc[1][1]
-/// ```
-/// A group of panels stays in L1 while all rows pass by; a tile runs over the whole depth, and over
-/// the digits of its rows from the highest, doubling what it has.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn counts(task: &Counts<'_>, sums: &mut [i32]) {
-    match task.mask {
-        Some(_) => tiles::<true>(task, sums),
-        None => tiles::<false>(task, sums),
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
-    let panels = task.panel_count();
-    let (whole_rows, whole_panels) = (task.rows() / ROWS * ROWS, panels / PANELS * PANELS);
-    for panel in (0..whole_panels).step_by(PANELS) {
-        for row in (0..whole_rows).step_by(ROWS) {
-            tile::<ROWS, PANELS, MASKED>(task, row, panel, sums);
-        }
-        for row in whole_rows..task.rows() {
-            tile::<1, PANELS, MASKED>(task, row, panel, sums);
-        }
-    }
-    for panel in whole_panels..panels {
-        for row in (0..whole_rows).step_by(ROWS) {
-            tile::<ROWS, 1, MASKED>(task, row, panel, sums);
-        }
-        for row in whole_rows..task.rows() {
-            tile::<1, 1, MASKED>(task, row, panel, sums);
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn tile<const R: usize, const P: usize, const MASKED: bool>(
-    task: &Counts<'_>,
-    row: usize,
-    panel: usize,
-    sums: &mut [i32],
-) {
-    let mut total = [[_mm512_setzero_si512(); P]; R];
-    let mut lines: [&[[u64; 8]]; P] = [&[]; P];
-    let mut rest = lines;
-    let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    for digit in (0..task.digits).rev() {
-        for total in total.as_flattened_mut() {
-            *total = _mm512_slli_epi64::<1>(*total);
-        }
-        for (panel, rest) in (panel..).zip(&mut rest) {
-            *rest = task.panel(panel);
-        }
-        for run in 0..task.runs.count {
-            for (lines, rest) in lines.iter_mut().zip(&mut rest) {
-                (*lines, *rest) = rest.split_at(task.runs.len);
-            }
-            for at in 0..R {
-                rows[at] = task.run(row + at, digit, run);
-                masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
-            }
-            for word in 0..task.runs.len {
-                let mut line = [_mm512_setzero_si512(); P];
-                for at in 0..P {
-                    line[at] = load(&lines[at][word]);
-                }
-                for at in 0..R {
-                    let signs = _mm512_set1_epi64(rows[at][word] as i64);
-                    let mask = _mm512_set1_epi64(masks[at][word] as i64);
-                    for (total, &line) in total[at].iter_mut().zip(&line) {
-                        let differ = if MASKED {
-                            _mm512_ternarylogic_epi64::<XOR_AND>(signs, line, mask)
-                        } else {
-                            _mm512_xor_si512(signs, line)
-                        };
-                        *total = _mm512_add_epi64(*total, _mm512_popcnt_epi64(differ));
-                    }
-                }
-            }
-        }
-    }
-    let weight = _mm256_set1_epi32(task.weight);
-    let stride = task.panel_count() * 8;
-    for (at, total) in total.iter().enumerate() {
-        let sums = &mut sums[(row + at) * stride + panel * 8..][..P * 8];
-        for (sums, &total) in sums.as_chunks_mut().0.iter_mut().zip(total) {
-            add(sums, _mm256_mullo_epi32(_mm512_cvtepi64_epi32(total), weight));
-        }
-    }
-}
-
-/// Truth table of `(a xor b) & c`: entries 0b011 and 0b101.
-const XOR_AND: i32 = 1 << 0b011 | 1 << 0b101;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn compare(x: &[f32], cuts: &[f32], bits: &mut [u64]) {
@@ -233,13 +131,35 @@ fn store_bytes(to: &mut [u8; 64], bytes: __m512i) {
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), bytes) }
 }
 
+/// The first lanes of sixteen.
+fn lanes(count: usize) -> __mmask16 {
+    u16::MAX.unbounded_shr(16usize.saturating_sub(count) as u32)
+}
+
 #[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn add(sums: &mut [i32; 8], counts: __m256i) {
-    let place = sums.as_mut_ptr().cast();
-    // SAFETY: the sums are 32 bytes; the load needs no alignment.
-    let before = unsafe { _mm256_loadu_si256(place) };
-    let after = _mm256_add_epi32(before, counts);
-    // SAFETY: the sums are 32 bytes, borrowed alone; the store needs no alignment.
-    unsafe { _mm256_storeu_si256(place, after) }
+#[target_feature(enable = "avx512f")]
+fn load_sixteen(x: &[i32; 16]) -> __m512i {
+    // SAFETY: the numbers are 64 bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_epi32(x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_integers(x: &[i32]) -> __m512i {
+    // SAFETY: only as many lanes are read as there are numbers, sixteen at most.
+    unsafe { _mm512_maskz_loadu_epi32(lanes(x.len()), x.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_integers(x: &mut [i32], integers: __m512i) {
+    // SAFETY: only as many lanes are written as there are numbers, which are borrowed alone.
+    unsafe { _mm512_mask_storeu_epi32(x.as_mut_ptr(), lanes(x.len()), integers) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_some_reals(x: &mut [f32], reals: __m512) {
+    // SAFETY: only as many lanes are written as there are numbers, which are borrowed alone.
+    unsafe { _mm512_mask_storeu_ps(x.as_mut_ptr(), lanes(x.len()), reals) }
 }

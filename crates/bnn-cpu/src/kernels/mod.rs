@@ -51,6 +51,8 @@ pub(crate) struct Kernel {
     tile_rows: usize,
     /// See [`Kernel::counts`].
     counts: unsafe fn(&Counts<'_>, &mut [i32]),
+    /// See [`Kernel::finish`].
+    finish: Option<unsafe fn(&Counts<'_>, Finish<'_>)>,
     /// See [`Kernel::crossings`].
     crossings: unsafe fn(&[f32], &[f32], &mut [u64]),
     /// See [`Kernel::spread`].
@@ -69,7 +71,16 @@ enum Set {
     Portable,
 }
 
-/// What a kernel counts: differing signs of rows and of panels of eight columns.
+/// Columns of a line: 64-bit lanes of a 512-bit register.
+pub(crate) const EIGHT: usize = 8;
+
+/// Lines of a panel.
+const EIGHTS: usize = 4;
+
+/// Columns of a panel.
+pub(crate) const PANEL: usize = EIGHTS * EIGHT;
+
+/// What a kernel counts: differing signs of rows and of panels of columns.
 ///
 /// For every row r and column c: `weight * sum_d 2^d popcount((a_rd xor w_c) & mask_r)`.
 ///
@@ -80,27 +91,60 @@ pub(crate) struct Counts<'a> {
     pub(crate) a: &'a [u64],
     /// Which signs count, for all digits alike; its runs lie as far apart as those of `a`.
     pub(crate) mask: Option<&'a [u64]>,
-    /// Where the rows begin.
-    pub(crate) starts: &'a [Start],
+    pub(crate) rows: &'a [Row],
     /// The runs of every row.
     pub(crate) runs: Runs,
     /// Number of planes of `a`, which count 1, 2, 4, ..
     pub(crate) digits: usize,
     /// Words in `a` from one digit of a row to the next.
     pub(crate) digits_apart: usize,
-    /// Panels of [`Runs::words`] times eight words.
+    /// Panels of [`PANEL`] columns, the last of fewer: for every word of a row, a word of each column.
     pub(crate) panels: &'a [u64],
+    /// Their columns: a multiple of eight.
+    pub(crate) cols: usize,
     /// Multiplies the counts.
     pub(crate) weight: i32,
 }
 
-/// Where a row begins, in words.
+/// What becomes of counts that are whole: `value = most + line + weight * count`, written while they
+/// are in registers.
+pub(crate) struct Finish<'a> {
+    /// Lines of a number for every column.
+    pub(crate) lines: &'a [i32],
+    /// Multiplies the counts.
+    pub(crate) weight: i32,
+    /// Number of columns.
+    pub(crate) cols: usize,
+    pub(crate) out: Out<'a>,
+}
+
+/// Where values go, and as what; rows lie `apart`.
+pub(crate) enum Out<'a> {
+    /// As reals, multiplied by the scale.
+    Reals { scale: f32, out: &'a mut [f32], apart: usize },
+    /// As bits that are set where a value is not negative, 64 to a word, padding zero.
+    Signs { out: &'a mut [u64], apart: usize },
+}
+
+/// What a kernel knows of a row.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Start {
-    /// In the signs.
+pub(crate) struct Row {
+    /// Its first word among the signs.
     pub(crate) bits: usize,
-    /// In the mask.
+    /// Its first word among the masks.
     pub(crate) mask: usize,
+    /// The largest sum it can have.
+    pub(crate) most: i32,
+    /// The first number of its line in [`Finish::lines`].
+    pub(crate) line: usize,
+}
+
+/// Eight columns of a panel.
+#[derive(Clone, Copy)]
+struct Eight<'a> {
+    lines: &'a [[u64; EIGHT]],
+    /// From one word to the next.
+    apart: usize,
 }
 
 /// Words of a row that lie together.
@@ -149,10 +193,22 @@ impl Kernel {
         self.tile_rows
     }
 
-    /// Adds the counts to `sums`: a row for every row of `a`, eight columns for every panel.
+    /// Adds the counts to `sums`: a row for every row of `a`, a column for every column of the panels.
     pub(crate) fn counts(&self, counts: &Counts<'_>, sums: &mut [i32]) {
         // SAFETY: the processor has the instructions (see above).
         unsafe { (self.counts)(counts, sums) }
+    }
+
+    /// Whether the kernel can [`finish`](Self::finish) counts.
+    pub(crate) fn finishes(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Writes values of the counts instead of the counts; see [`Kernel::finishes`].
+    pub(crate) fn finish(&self, counts: &Counts<'_>, finish: Finish<'_>) {
+        let run = self.finish.expect("asked for only where the kernel finishes");
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { run(counts, finish) }
     }
 
     /// Packs `x >= cut` of every number, 64 to a word, padding zero; `cuts` is one cut for all, or
@@ -195,17 +251,18 @@ impl Runs {
     pub(crate) fn words(&self) -> usize {
         self.count * self.len
     }
+
+    /// Set bits of a row that begins with the first word.
+    pub(crate) fn ones(&self, words: &[u64]) -> usize {
+        let runs = (0..self.count).flat_map(|run| &words[run * self.apart..][..self.len]);
+        runs.map(|word| word.count_ones() as usize).sum()
+    }
 }
 
 impl Counts<'_> {
-    /// Number of rows.
-    fn rows(&self) -> usize {
-        self.starts.len()
-    }
-
     /// One run of a digit of a row.
     fn run(&self, row: usize, digit: usize, run: usize) -> &[u64] {
-        let start = self.starts[row].bits + digit * self.digits_apart;
+        let start = self.rows[row].bits + digit * self.digits_apart;
         &self.a[start + run * self.runs.apart..][..self.runs.len]
     }
 
@@ -213,22 +270,41 @@ impl Counts<'_> {
     #[inline(always)]
     fn mask_run(&self, row: usize, run: usize) -> &[u64] {
         let mask = self.mask.expect("a masked kernel runs with a mask");
-        &mask[self.starts[row].mask + run * self.runs.apart..][..self.runs.len]
+        &mask[self.rows[row].mask + run * self.runs.apart..][..self.runs.len]
     }
 
-    /// The lines of a panel: eight columns of one word each.
-    fn panel(&self, panel: usize) -> &[[u64; 8]] {
-        let words = self.runs.words();
-        self.panels[panel * words * 8..].as_chunks().0.split_at(words).0
-    }
-
-    /// The lines of a panel that meet one run.
-    fn panel_run(&self, panel: usize, run: usize) -> &[[u64; 8]] {
-        &self.panel(panel)[run * self.runs.len..][..self.runs.len]
+    /// Number of times eight columns.
+    fn eights(&self) -> usize {
+        self.cols / EIGHT
     }
 
     /// Number of panels.
     fn panel_count(&self) -> usize {
-        self.panels.len() / (self.runs.words() * 8)
+        self.eights().div_ceil(EIGHTS)
+    }
+
+    /// Times eight columns of a panel.
+    fn wide(&self, panel: usize) -> usize {
+        EIGHTS.min(self.eights() - panel * EIGHTS)
+    }
+
+    /// The lines of a panel, those of a word one after the other.
+    fn panel(&self, panel: usize) -> &[[u64; EIGHT]] {
+        let words = self.runs.words();
+        &self.panels.as_chunks().0[panel * EIGHTS * words..][..self.wide(panel) * words]
+    }
+
+    /// Eight columns of a panel.
+    fn eight(&self, eight: usize) -> Eight<'_> {
+        let (panel, at) = (eight / EIGHTS, eight % EIGHTS);
+        Eight { lines: &self.panel(panel)[at..], apart: self.wide(panel) }
+    }
+}
+
+impl<'a> Eight<'a> {
+    /// One word of each column.
+    #[inline(always)]
+    fn word(&self, word: usize) -> &'a [u64; EIGHT] {
+        &self.lines[word * self.apart]
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{Counts, Kernel, Set, crossings, portable};
+use super::{Counts, EIGHT, Kernel, Set, crossings, portable};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "neon",
@@ -28,7 +28,7 @@ const WORDS: usize = u8::MAX as usize / 8;
 /// row 0  word     bytes[0][0]    bytes[0][1]           bytes += popcount(broadcast(word) xor quarter)
 /// row 1  word     bytes[1][0]    bytes[1][1]           total += sum of the eight bytes of a lane
 /// ```
-/// A panel stays in L1 while all rows pass by.
+/// Eight columns stay in L1 while all rows pass by.
 #[target_feature(enable = "neon")]
 fn counts(task: &Counts<'_>, sums: &mut [i32]) {
     match task.mask {
@@ -39,14 +39,14 @@ fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 
 #[target_feature(enable = "neon")]
 fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
-    let whole = task.rows() / ROWS * ROWS;
-    for panel in 0..task.panel_count() {
+    let whole = task.rows.len() / ROWS * ROWS;
+    for eight in 0..task.eights() {
         for digit in 0..task.digits {
             for row in (0..whole).step_by(ROWS) {
-                tile::<ROWS, MASKED>(task, (row, digit), panel, sums);
+                tile::<ROWS, MASKED>(task, (row, digit), eight, sums);
             }
-            for row in whole..task.rows() {
-                tile::<1, MASKED>(task, (row, digit), panel, sums);
+            for row in whole..task.rows.len() {
+                tile::<1, MASKED>(task, (row, digit), eight, sums);
             }
         }
     }
@@ -57,20 +57,20 @@ fn tiles<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
 fn tile<const R: usize, const MASKED: bool>(
     task: &Counts<'_>,
     (row, digit): (usize, usize),
-    panel: usize,
+    eight: usize,
     sums: &mut [i32],
 ) {
     let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    let mut total = [[vdupq_n_u64(0); 4]; R];
+    let (mut total, columns) = ([[vdupq_n_u64(0); 4]; R], task.eight(eight));
     for run in 0..task.runs.count {
         for at in 0..R {
             rows[at] = task.run(row + at, digit, run);
             masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
         }
-        for (part, lines) in task.panel_run(panel, run).chunks(WORDS).enumerate() {
+        for part in (0..task.runs.len).step_by(WORDS) {
             let mut bytes = [[vdupq_n_u8(0); 4]; R];
-            for (word, line) in (part * WORDS..).zip(lines) {
-                let quarters = quarters(line);
+            for word in part..task.runs.len.min(part + WORDS) {
+                let quarters = quarters(columns.word(run * task.runs.len + word));
                 for at in 0..R {
                     let signs = vreinterpretq_u8_u64(vdupq_n_u64(rows[at][word]));
                     let mask = vreinterpretq_u8_u64(vdupq_n_u64(masks[at][word]));
@@ -88,8 +88,8 @@ fn tile<const R: usize, const MASKED: bool>(
     }
     let weight = task.weight.wrapping_shl(digit as u32);
     for (at, total) in total.into_iter().enumerate() {
-        let first = ((row + at) * task.panel_count() + panel) * 8;
-        add(sums[first..].first_chunk_mut().expect("a panel has eight sums"), total, weight);
+        let first = ((row + at) * task.eights() + eight) * EIGHT;
+        add(sums[first..].first_chunk_mut().expect("eight columns have sums"), total, weight);
     }
 }
 

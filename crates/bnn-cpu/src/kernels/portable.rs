@@ -1,28 +1,29 @@
 //! Kernels in plain Rust, for any processor.
 
-use super::{Counts, Kernel, LINE, Line, Set, crossings};
+use super::{Counts, EIGHT, Kernel, LINE, Line, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "portable",
     missing: || None,
     tile_rows: 1,
     counts,
+    finish: None,
     crossings: compare,
     spread,
     transpose,
     lanes: Set::Portable,
 };
 
-/// One row and one panel at a time: eight sums stay in registers.
+/// One row and eight columns at a time, whose sums stay in registers.
 #[inline(always)]
 pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
-    let panels = task.panel_count();
-    for panel in 0..panels {
-        for row in 0..task.rows() {
-            let sums = &mut sums[(row * panels + panel) * 8..][..8];
+    let eights = task.eights();
+    for eight in 0..eights {
+        for row in 0..task.rows.len() {
+            let sums = &mut sums[(row * eights + eight) * EIGHT..][..EIGHT];
             for digit in 0..task.digits {
                 let weight = task.weight.wrapping_shl(digit as u32);
-                for (sum, count) in sums.iter_mut().zip(differing(task, (row, digit), panel)) {
+                for (sum, count) in sums.iter_mut().zip(differing(task, (row, digit), eight)) {
                     *sum = sum.wrapping_add(weight.wrapping_mul(count as i32));
                 }
             }
@@ -30,22 +31,17 @@ pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
     }
 }
 
-/// How many signs of a row differ from those of each column of a panel.
+/// How many signs of a row differ from those of each of eight columns.
 #[inline(always)]
-fn differing(task: &Counts<'_>, (row, digit): (usize, usize), panel: usize) -> [u32; 8] {
-    let mut counts = [0; 8];
-    let mut add = |signs: u64, mask: u64, line: &[u64; 8]| {
-        for (count, column) in counts.iter_mut().zip(line) {
-            *count += ((signs ^ column) & mask).count_ones();
-        }
-    };
+fn differing(task: &Counts<'_>, (row, digit): (usize, usize), eight: usize) -> [u32; EIGHT] {
+    let (mut counts, columns) = ([0; EIGHT], task.eight(eight));
     for run in 0..task.runs.count {
-        let words = task.run(row, digit, run).iter().zip(task.panel_run(panel, run));
-        match task.mask {
-            None => words.for_each(|(&signs, line)| add(signs, u64::MAX, line)),
-            Some(_) => {
-                let masks = task.mask_run(row, run).iter();
-                words.zip(masks).for_each(|((&signs, line), &mask)| add(signs, mask, line));
+        let (signs, first) = (task.run(row, digit, run), run * task.runs.len);
+        let masks = task.mask.map(|_| task.mask_run(row, run));
+        for (at, signs) in signs.iter().enumerate() {
+            let mask = masks.map_or(u64::MAX, |masks| masks[at]);
+            for (count, column) in counts.iter_mut().zip(columns.word(first + at)) {
+                *count += ((signs ^ column) & mask).count_ones();
             }
         }
     }

@@ -12,9 +12,9 @@ const WORDS: [usize; 2] = [1, 4];
 #[cfg(not(miri))]
 const WORDS: [usize; 6] = [1, 2, 31, 32, 33, 64];
 #[cfg(miri)]
-const PANELS: [usize; 2] = [1, 2];
+const EIGHTS: [usize; 2] = [1, 5];
 #[cfg(not(miri))]
-const PANELS: [usize; 4] = [1, 2, 3, 5];
+const EIGHTS: [usize; 6] = [1, 2, 3, 4, 7, 9];
 
 /// Kernels that can be run; Miri knows no vector instructions.
 fn usable() -> impl Iterator<Item = &'static Kernel> {
@@ -30,20 +30,21 @@ fn words(count: usize, salt: u64) -> Vec<u64> {
 
 /// The definition of [`Counts`], added to zeros.
 fn defined(task: &Counts<'_>) -> Vec<i32> {
-    let (panels, words) = (task.panel_count(), task.runs.words());
+    let (eights, words) = (task.eights(), task.runs.words());
     let sum = |row: usize, column: usize| {
         let mut sum = 0i32;
         for (word, digit) in (0..words).flat_map(|w| (0..task.digits).map(move |d| (w, d))) {
             let at = word / task.runs.len * task.runs.apart + word % task.runs.len;
-            let start = task.starts[row];
+            let start = task.rows[row];
             let signs = task.a[start.bits + digit * task.digits_apart + at];
-            let column = task.panels[(column / 8 * words + word) * 8 + column % 8];
+            let (panel, wide) = (column / PANEL, PANEL.min(eights * 8 - column / PANEL * PANEL));
+            let column = task.panels[panel * PANEL * words + word * wide + column % PANEL];
             let mask = task.mask.map_or(u64::MAX, |mask| mask[start.mask + at]);
             sum += (((signs ^ column) & mask).count_ones() as i32) << digit;
         }
         task.weight * sum
     };
-    (0..task.rows()).flat_map(|row| (0..panels * 8).map(move |at| sum(row, at))).collect()
+    (0..task.rows.len()).flat_map(|row| (0..eights * 8).map(move |at| sum(row, at))).collect()
 }
 
 fn check(task: &Counts<'_>, what: &str) {
@@ -57,28 +58,31 @@ fn check(task: &Counts<'_>, what: &str) {
 }
 
 /// Rows side by side, their digits one after the other, with a word to spare.
-fn starts(rows: usize, words: usize, digits: usize) -> Vec<Start> {
-    (0..rows).map(|row| Start { bits: row * (digits * words + 1), mask: row * words }).collect()
+fn starts(rows: usize, words: usize, digits: usize) -> Vec<Row> {
+    (0..rows)
+        .map(|row| Row { bits: row * (digits * words + 1), mask: row * words, ..Row::default() })
+        .collect()
 }
 
 #[test]
 fn counts_are_those_of_the_definition() {
-    for (rows, words_each, panels) in shapes() {
+    for (rows, words_each, eights) in shapes() {
         let masks = words(rows * words_each, 3);
-        let columns = words(panels * words_each * 8, 2);
+        let columns = words(eights * words_each * 8, 2);
         for (digits, weight, mask) in [(1, 1, None), (1, -3, Some(&masks[..])), (3, 2, None)] {
             let a = words(rows * (digits * words_each + 1), 1);
             let task = Counts {
                 a: &a,
                 mask,
-                starts: &starts(rows, words_each, digits),
+                rows: &starts(rows, words_each, digits),
                 runs: Runs { count: 1, len: words_each, apart: words_each },
                 digits,
                 digits_apart: words_each,
                 panels: &columns,
+                cols: eights * 8,
                 weight,
             };
-            check(&task, &format!("{rows} rows, {words_each} words, {panels} panels"));
+            check(&task, &format!("{rows} rows, {words_each} words, {eights} times eight columns"));
         }
     }
 }
@@ -86,51 +90,108 @@ fn counts_are_those_of_the_definition() {
 /// Windows overlap, and digits lie as far apart as all images.
 #[test]
 fn counts_of_windows_are_those_of_the_definition() {
-    for (rows, len, panels) in shapes().filter(|&(_, words, _)| words < 33) {
+    for (rows, len, eights) in shapes().filter(|&(_, words, _)| words < 33) {
         let (runs, digits) = (Runs { count: 3, len, apart: len + 2 }, 2);
         let place = rows + 3 * (len + 2);
         let (a, masks) = (words(digits * place, 1), words(place, 3));
-        let columns = words(panels * 3 * len * 8, 2);
-        let starts: Vec<_> = (0..rows).map(|row| Start { bits: row, mask: row }).collect();
+        let columns = words(eights * 3 * len * 8, 2);
+        let starts: Vec<_> =
+            (0..rows).map(|row| Row { bits: row, mask: row, ..Row::default() }).collect();
         for mask in [None, Some(&masks[..])] {
             let task = Counts {
                 a: &a,
                 mask,
-                starts: &starts,
+                rows: &starts,
                 runs,
                 digits,
                 digits_apart: place,
                 panels: &columns,
+                cols: eights * 8,
                 weight: 1,
             };
-            check(&task, &format!("{rows} windows, {len} words, {panels} panels"));
+            check(&task, &format!("{rows} windows, {len} words, {eights} times eight columns"));
         }
     }
 }
 
 #[test]
 fn counts_hold_when_all_signs_differ() {
-    for (rows, words, panels) in shapes() {
-        let (a, columns) = (vec![u64::MAX; rows * (words + 1)], vec![0; panels * words * 8]);
+    for (rows, words, eights) in shapes() {
+        let (a, columns) = (vec![u64::MAX; rows * (words + 1)], vec![0; eights * words * 8]);
         for mask in [None, Some(&a[..])] {
             let task = Counts {
                 a: &a,
                 mask,
-                starts: &starts(rows, words, 1),
+                rows: &starts(rows, words, 1),
                 runs: Runs { count: 1, len: words, apart: words },
                 digits: 1,
                 digits_apart: words,
                 panels: &columns,
+                cols: eights * 8,
                 weight: 1,
             };
-            check(&task, &format!("{rows} rows, {words} words, {panels} panels that differ"));
+            check(
+                &task,
+                &format!("{rows} rows, {words} words, {eights} times eight columns that differ"),
+            );
+        }
+    }
+}
+
+/// Rows have two lines in turn; columns end anywhere in the last eight.
+#[test]
+fn finished_values_are_those_of_the_counts() {
+    for (rows, words_each, eights) in shapes().filter(|&(_, words, _)| words < 33) {
+        let (a, columns) = (words(rows * words_each, 1), words(eights * words_each * 8, 2));
+        let cols = eights * 8 - rows % 8;
+        let lines: Vec<i32> = words(2 * cols, 4).iter().map(|word| *word as i32 % 999).collect();
+        let row = |row: usize| Row {
+            bits: row * words_each,
+            mask: row * words_each,
+            most: 7 * row as i32,
+            line: row % 2 * cols,
+        };
+        let task = Counts {
+            a: &a,
+            mask: None,
+            rows: &(0..rows).map(row).collect::<Vec<_>>(),
+            runs: Runs { count: 1, len: words_each, apart: 0 },
+            digits: 1,
+            digits_apart: words_each,
+            panels: &columns,
+            cols: eights * 8,
+            weight: 1,
+        };
+        let counts = defined(&task);
+        let value = |row: usize, col: usize| {
+            task.rows[row].most + lines[task.rows[row].line + col]
+                - 2 * counts[row * task.cols + col]
+        };
+        for kernel in usable().filter(|kernel| kernel.finishes()) {
+            let what = format!("{}: {rows} rows, {words_each} words, {cols} columns", kernel.name);
+            let (mut reals, apart) = (vec![7.0; rows * (cols + 1)], cols + 1);
+            let out = Out::Reals { scale: 0.5, out: &mut reals, apart };
+            kernel.finish(&task, Finish { lines: &lines, weight: -2, cols, out });
+            let real = |at: usize| {
+                if at % apart < cols { value(at / apart, at % apart) as f32 / 2.0 } else { 7.0 }
+            };
+            assert!((0..reals.len()).all(|at| reals[at] == real(at)), "{what}");
+            let (mut bits, apart) = (vec![7; rows * cols.div_ceil(64)], cols.div_ceil(64));
+            let out = Out::Signs { out: &mut bits, apart };
+            kernel.finish(&task, Finish { lines: &lines, weight: -2, cols, out });
+            let bit = |row: usize, col: usize| col < cols && value(row, col) >= 0;
+            for (at, word) in bits.iter().enumerate() {
+                let set =
+                    |bit_at: usize| u64::from(bit(at / apart, at % apart * 64 + bit_at)) << bit_at;
+                assert_eq!(*word, (0..64).map(set).sum::<u64>(), "{what}");
+            }
         }
     }
 }
 
 fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
     let two = |rows| WORDS.into_iter().map(move |words| (rows, words));
-    let three = |(rows, words)| PANELS.into_iter().map(move |panels| (rows, words, panels));
+    let three = |(rows, words)| EIGHTS.into_iter().map(move |eights| (rows, words, eights));
     ROWS.into_iter().flat_map(two).flat_map(three)
 }
 

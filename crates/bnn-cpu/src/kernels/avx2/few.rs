@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Counts, WORDS, add, halves, ones_of_nibbles, split};
+use super::{Counts, EIGHT, WORDS, add, halves, ones_of_nibbles, split};
 
 /// Rows of a tile: with three times two accumulators, the halves of a line, a row and its mask, the
 /// table and temporaries it fits the 16 registers.
@@ -16,17 +16,17 @@ const ROWS: usize = 3;
 /// row 1  word     bytes[1][0]    bytes[1][1]      bytes += table[its low nibbles] + table[its high]
 ///                                                 total += sum of the eight bytes of a lane
 /// ```
-/// A tile runs over the whole depth of a panel, so that memory is read in its order.
+/// A tile runs over the whole depth, so that memory is read in its order.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn counts<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
-    let whole = task.rows() / ROWS * ROWS;
-    for panel in 0..task.panel_count() {
+    let whole = task.rows.len() / ROWS * ROWS;
+    for eight in 0..task.eights() {
         for digit in 0..task.digits {
             for row in (0..whole).step_by(ROWS) {
-                tile::<ROWS, MASKED>(task, (row, digit), panel, sums);
+                tile::<ROWS, MASKED>(task, (row, digit), eight, sums);
             }
-            for row in whole..task.rows() {
-                tile::<1, MASKED>(task, (row, digit), panel, sums);
+            for row in whole..task.rows.len() {
+                tile::<1, MASKED>(task, (row, digit), eight, sums);
             }
         }
     }
@@ -37,21 +37,21 @@ pub(super) fn counts<const MASKED: bool>(task: &Counts<'_>, sums: &mut [i32]) {
 fn tile<const R: usize, const MASKED: bool>(
     task: &Counts<'_>,
     (row, digit): (usize, usize),
-    panel: usize,
+    eight: usize,
     sums: &mut [i32],
 ) {
     let (zero, table) = (_mm256_setzero_si256(), ones_of_nibbles());
     let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    let mut total = [[zero; 2]; R];
+    let (mut total, columns) = ([[zero; 2]; R], task.eight(eight));
     for run in 0..task.runs.count {
         for at in 0..R {
             rows[at] = task.run(row + at, digit, run);
             masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
         }
-        for (part, lines) in task.panel_run(panel, run).chunks(WORDS).enumerate() {
+        for part in (0..task.runs.len).step_by(WORDS) {
             let mut bytes = [[zero; 2]; R];
-            for (word, line) in (part * WORDS..).zip(lines) {
-                let halves = halves(line);
+            for word in part..task.runs.len.min(part + WORDS) {
+                let halves = halves(columns.word(run * task.runs.len + word));
                 for at in 0..R {
                     let signs = _mm256_set1_epi64x(rows[at][word] as i64);
                     let mask = _mm256_set1_epi64x(masks[at][word] as i64);
@@ -72,7 +72,7 @@ fn tile<const R: usize, const MASKED: bool>(
     }
     let weight = task.weight.wrapping_shl(digit as u32);
     for (at, total) in total.into_iter().enumerate() {
-        let first = ((row + at) * task.panel_count() + panel) * 8;
-        add(sums[first..].first_chunk_mut().expect("a panel has eight sums"), total, weight);
+        let first = ((row + at) * task.eights() + eight) * EIGHT;
+        add(sums[first..].first_chunk_mut().expect("eight columns have sums"), total, weight);
     }
 }

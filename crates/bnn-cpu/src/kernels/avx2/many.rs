@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Counts, WORDS, add, halves, ones_of_nibbles, split};
+use super::{Counts, EIGHT, WORDS, add, halves, ones_of_nibbles, split};
 
 /// Rows of a tile: with three times two accumulators, a split line, half a split row, the table and
 /// temporaries it fits the 16 registers.
@@ -11,7 +11,7 @@ pub(super) const ROWS: usize = 3;
 /// Rows that are split at a time: 16 KiB without holes, half of the nearest cache.
 const BLOCK: usize = 11 * ROWS;
 
-/// Panels that are split at a time: their sums of a row fill a cache line.
+/// Times eight columns that are split together: their sums of a row fill a cache line.
 const GROUP: usize = 2;
 
 /// Parts of a [`Row`] without holes.
@@ -27,9 +27,9 @@ type Row<const PARTS: usize> = [[[u64; 2]; PARTS]; WORDS];
 /// Columns 0..4 and 4..8 of a line: low nibbles and high nibbles.
 type Line = [[__m256i; 2]; 2];
 
-/// A stretch of the depth of some panels, and what becomes of its counts.
+/// A stretch of the depth of some columns, and what becomes of its counts.
 struct Group<'a> {
-    panels: &'a [[Line; WORDS]],
+    columns: &'a [[Line; WORDS]],
     /// Words of the stretch.
     words: usize,
     /// Sums from one row to the next.
@@ -51,26 +51,27 @@ struct Group<'a> {
 pub(super) fn counts<const PARTS: usize>(task: &Counts<'_>, sums: &mut [i32]) {
     let depth = task.runs.words();
     let mut rows = [[[[0; 2]; PARTS]; WORDS]; BLOCK];
-    let mut panels = [[[[_mm256_setzero_si256(); 2]; 2]; WORDS]; GROUP];
-    for row in (0..task.rows()).step_by(BLOCK) {
-        let rows = &mut rows[..BLOCK.min(task.rows() - row)];
+    let mut columns = [[[[_mm256_setzero_si256(); 2]; 2]; WORDS]; GROUP];
+    for row in (0..task.rows.len()).step_by(BLOCK) {
+        let rows = &mut rows[..BLOCK.min(task.rows.len() - row)];
         for digit in 0..task.digits {
             for word in (0..depth).step_by(WORDS) {
                 for (at, split) in rows.iter_mut().enumerate() {
                     split_row(task, (row + at, digit), word, split);
                 }
-                for first in (0..task.panel_count()).step_by(GROUP) {
-                    let panels = &mut panels[..GROUP.min(task.panel_count() - first)];
-                    for (panel, split) in (first..).zip(panels.iter_mut()) {
-                        split_lines(&task.panel(panel)[word..], split);
+                let words = WORDS.min(depth - word);
+                for first in (0..task.eights()).step_by(GROUP) {
+                    let columns = &mut columns[..GROUP.min(task.eights() - first)];
+                    for (eight, split) in (first..).zip(columns.iter_mut()) {
+                        split_lines(task, eight, word, &mut split[..words]);
                     }
                     let group = Group {
-                        panels,
-                        words: WORDS.min(depth - word),
-                        stride: task.panel_count() * 8,
+                        columns,
+                        words,
+                        stride: task.eights() * EIGHT,
                         weight: task.weight.wrapping_shl(digit as u32),
                     };
-                    group.rows(rows, &mut sums[row * group.stride + first * 8..]);
+                    group.rows(rows, &mut sums[row * group.stride + first * EIGHT..]);
                 }
             }
         }
@@ -95,15 +96,16 @@ fn split_row<const PARTS: usize>(
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn split_lines(lines: &[[u64; 8]], splits: &mut [Line]) {
-    for (line, splits) in lines.iter().zip(splits) {
-        let [first, second] = halves(line);
+fn split_lines(task: &Counts<'_>, eight: usize, word: usize, splits: &mut [Line]) {
+    let columns = task.eight(eight);
+    for (word, splits) in (word..).zip(splits) {
+        let [first, second] = halves(columns.word(word));
         *splits = [split(first), split(second)];
     }
 }
 
 impl Group<'_> {
-    /// Adds the counts of rows to their sums, which begin with those of the first panel.
+    /// Adds the counts of rows to their sums, which begin with those of the first column.
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
     fn rows<const PARTS: usize>(&self, rows: &[Row<PARTS>], sums: &mut [i32]) {
@@ -119,17 +121,17 @@ impl Group<'_> {
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
     fn tiles<const R: usize, const PARTS: usize>(&self, rows: &[Row<PARTS>; R], sums: &mut [i32]) {
-        for (panel, lines) in self.panels.iter().enumerate() {
+        for (eight, lines) in self.columns.iter().enumerate() {
             let counts = tile(rows, &lines[..self.words]);
             for (row, counts) in counts.into_iter().enumerate() {
-                let sums = sums[row * self.stride + panel * 8..].first_chunk_mut();
-                add(sums.expect("a panel has eight sums"), counts, self.weight);
+                let sums = sums[row * self.stride + eight * EIGHT..].first_chunk_mut();
+                add(sums.expect("eight columns have sums"), counts, self.weight);
             }
         }
     }
 }
 
-/// The counts of a panel's eight columns, for every row.
+/// The counts of eight columns, for every row.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn tile<const R: usize, const PARTS: usize>(

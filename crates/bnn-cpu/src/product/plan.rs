@@ -1,0 +1,165 @@
+//! How a product is parted, and which kernel forms its sums.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bnn_core::{Gather, Result, sum_bound};
+
+use crate::code::Code;
+use crate::cpu::Cpu;
+use crate::kernels::{EIGHT, Finish, Out};
+use crate::panels::Panels;
+use crate::windows::{Block, Left, ROWS, taps_apart};
+
+use super::sums::{Lines, Sums};
+
+/// Words of XOR and popcount below which a product is not worth a second thread.
+const WORDS_PER_TASK: usize = 1 << 14;
+
+/// Columns whose sums are formed together: whole words of packed outputs, a kilobyte of reals.
+pub(super) const COLUMNS: usize = 256;
+
+/// A product whose operands fit.
+pub(super) struct Plan<'a> {
+    cpu: &'a Cpu,
+    a: &'a Code,
+    left: Left<'a>,
+    w: Arc<Panels>,
+    pub(super) shape: (usize, usize),
+    depth: usize,
+}
+
+/// The part of a product that one task forms.
+pub(super) struct Part {
+    rows: Range<usize>,
+    pub(super) cols: Range<usize>,
+}
+
+/// What becomes of sums.
+pub(super) trait Finisher {
+    /// Where a kernel may write what it has in registers, from a row of the part on; none if it
+    /// cannot.
+    fn out(&mut self, row: usize) -> Option<Out<'_>>;
+
+    /// Takes sums from a row and column of the part on.
+    fn sums(&mut self, sums: Sums<'_>, place: (usize, usize));
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(cpu: &'a Cpu, a: &'a Code, w: &'a Code, gather: &'a Gather) -> Result<Self> {
+        let shape = gather.product_shape(a.dim(), w.dim())?;
+        sum_bound(w.cols, a.bound(), w.bound())?;
+        let panels = w.panels(cpu, taps_apart(gather, a.cols));
+        let unit = total(&a.weights) * total(&panels.weights);
+        let left = Left::new(cpu, a, gather, (unit, shape.1));
+        Ok(Self { cpu, a, left, w: panels, shape, depth: w.cols })
+    }
+
+    /// Rows and columns that one task forms: some whole rows, or of a single row of one plane some
+    /// columns.
+    pub(super) fn share(&self, planes: usize) -> (usize, usize) {
+        let ((rows, cols), threads) = (self.shape, self.cpu.threads());
+        if rows * cols * Code::words_of(self.depth) < WORDS_PER_TASK || threads == 1 {
+            return (rows.max(1), cols);
+        }
+        if rows == 1 && planes == 1 {
+            return (1, cols.div_ceil(threads).next_multiple_of(COLUMNS).min(cols));
+        }
+        let tile = self.cpu.kernel.tile_rows();
+        let share = rows.div_ceil(2 * threads).next_multiple_of(tile);
+        (share.min(ROWS / tile * tile), cols)
+    }
+
+    pub(super) fn part(&self, task: usize, (rows, cols): (usize, usize)) -> Part {
+        if cols < self.shape.1 {
+            return Part { rows: 0..1, cols: task * cols..self.shape.1.min((task + 1) * cols) };
+        }
+        Part { rows: task * rows..self.shape.0.min((task + 1) * rows), cols: 0..cols }
+    }
+
+    /// What blank taps add to the counts, taken back: their zeros differ from the set signs of the
+    /// weights. A line for every class of rows.
+    pub(super) fn lines(&self) -> Lines {
+        let Some(borders) = self.left.borders() else {
+            return Lines::new(self.cpu, 1, self.shape.1);
+        };
+        let mut lines = Lines::new(self.cpu, borders.classes(), self.shape.1);
+        let twice = 2 * total(&self.a.weights);
+        for (class, line) in lines.each().enumerate() {
+            for tap in (0..self.w.taps).filter(|&tap| !borders.inside(class, tap)) {
+                line.iter_mut().zip(self.w.ones(tap)).for_each(|(to, ones)| *to += twice * ones);
+            }
+        }
+        lines
+    }
+
+    /// Whether a kernel may write sums from registers: those of one pass.
+    pub(super) fn fused(&self) -> bool {
+        let passes = groups(&self.a.weights).count() * self.w.weights.len();
+        self.cpu.kernel.finishes() && passes == 1 && self.depth > 0
+    }
+
+    /// Forms the sums of a part, some rows at a time, and hands them over.
+    pub(super) fn run(&self, part: Part, lines: &Lines, finisher: &mut impl Finisher) {
+        let mut rows = Vec::with_capacity(ROWS.min(part.rows.len()));
+        for first in part.rows.clone().step_by(ROWS) {
+            let count = ROWS.min(part.rows.end - first);
+            let block = self.left.block((first, count), &mut rows);
+            let row = first - part.rows.start;
+            match finisher.out(row).filter(|_| self.fused()) {
+                Some(out) => self.finish(&block, part.cols.clone(), lines, out),
+                None => {
+                    for col in part.cols.clone().step_by(COLUMNS) {
+                        let cols = col..part.cols.end.min(col + COLUMNS);
+                        let place = (row, col - part.cols.start);
+                        self.sum(&block, cols, lines, |sums| finisher.sums(sums, place));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the sums of a block, which the kernel has in registers.
+    fn finish(&self, block: &Block<'_>, cols: Range<usize>, lines: &Lines, out: Out<'_>) {
+        let wide = cols.len().next_multiple_of(EIGHT);
+        let (panels, w_weight) = self.w.group(cols.start, wide).next().expect("one plane");
+        let (plane, digits, a_weight) = groups(&self.a.weights).next().expect("one group");
+        let (weight, lines) = (-2 * a_weight * w_weight, &lines.numbers[cols.start..]);
+        let finish = Finish { lines, weight, cols: cols.len(), out };
+        self.cpu.kernel.finish(&block.counts((plane, digits), (panels, wide), 1), finish);
+    }
+
+    /// Adds up the differing signs of all pairs of planes.
+    fn sum(
+        &self,
+        block: &Block<'_>,
+        cols: Range<usize>,
+        lines: &Lines,
+        take: impl FnOnce(Sums<'_>),
+    ) {
+        let apart = cols.len().next_multiple_of(EIGHT);
+        let mut differ = self.cpu.take_zeroed(block.rows.len() * apart);
+        if self.depth > 0 {
+            for (panels, w_weight) in self.w.group(cols.start, apart) {
+                for (plane, digits, a_weight) in groups(&self.a.weights) {
+                    let task = block.counts((plane, digits), (panels, apart), a_weight * w_weight);
+                    self.cpu.kernel.counts(&task, &mut differ);
+                }
+            }
+        }
+        let (lines, halvings) = (&lines.numbers[cols.start..], self.w.halvings);
+        take(Sums { differ: &differ, apart, lines, halvings, rows: block.rows, cols: cols.len() });
+    }
+}
+
+/// Planes that one pass of a kernel can take: first plane, number of binary digits, weight.
+fn groups(weights: &[i32]) -> impl Iterator<Item = (usize, usize, i32)> {
+    let digits = weights.iter().enumerate().all(|(at, &weight)| at < 31 && weight == 1 << at);
+    let together = digits.then_some((0, weights.len(), 1));
+    let alone = weights.iter().enumerate().map(|(at, &weight)| (at, 1, weight));
+    together.into_iter().chain(alone.take(if digits { 0 } else { weights.len() }))
+}
+
+fn total(weights: &[i32]) -> i32 {
+    weights.iter().sum()
+}
