@@ -1,6 +1,7 @@
 //! Quantized values: packed rows of sign planes.
 
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock};
 
 use bnn_core::{BYTE_SCALE, BitMatrix, HostCode, Planes, Result, WORD};
 use ndarray::Array2;
@@ -8,6 +9,7 @@ use ndarray::Array2;
 use crate::cpu::Cpu;
 use crate::memory::Buffer;
 use crate::panels::{Cache, Panels};
+use crate::quads::{Form, Quads};
 
 /// A sum of sign planes in the backend's memory.
 ///
@@ -20,9 +22,10 @@ pub struct Code {
     pub(crate) cols: usize,
     pub(crate) scale: f32,
     pub(crate) weights: Vec<i32>,
-    pub(crate) bits: Buffer<u64>,
+    pub(crate) bits: Bits,
     pub(crate) mask: Option<Buffer<u64>>,
-    panels: Cache,
+    panels: Cache<Panels>,
+    quads: Cache<Quads>,
 }
 
 impl Code {
@@ -33,7 +36,8 @@ impl Code {
         bits: Buffer<u64>,
         mask: Option<Buffer<u64>>,
     ) -> Self {
-        Self { rows, cols, scale, weights, bits, mask, panels: Cache::default() }
+        let (bits, panels, quads) = (Bits::of(bits), Cache::default(), Cache::default());
+        Self { rows, cols, scale, weights, bits, mask, panels, quads }
     }
 
     /// Rows and columns.
@@ -91,7 +95,22 @@ impl Code {
     pub(crate) fn panels(&self, cpu: &Cpu, taps: usize) -> Arc<Panels> {
         self.panels.get(taps, || Panels::of(self, cpu, taps))
     }
+
+    /// The bytes of a code that was made of bytes, row after row, with [`SLACK`] behind them.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.bits.bytes.as_deref()
+    }
+
+    /// The code as small integers that meet bytes, the columns of `taps` taps each in quads of their
+    /// own; none if it has holes or integers too large.
+    pub(crate) fn quads(&self, cpu: &Cpu, form: Form) -> Option<Arc<Quads>> {
+        let fits = self.mask.is_none() && self.bound() <= Quads::LARGEST;
+        fits.then(|| self.quads.get(form, || Quads::of(self, cpu, form)))
+    }
 }
+
+/// Bytes that may be read behind the last row of [`Code::bytes`].
+pub(crate) const SLACK: usize = 3;
 
 /// A host code in the backend's memory.
 ///
@@ -122,42 +141,80 @@ fn from_planes(cpu: &Cpu, dim: (usize, usize), host: &Planes) -> Code {
     code
 }
 
-/// Bytes as eight planes: their bits.
-fn from_bytes(cpu: &Cpu, dim: (usize, usize), bytes: &Array2<u8>) -> Code {
-    let mut code = cpu.code(dim, BYTE_SCALE, (0..8).map(|bit| 1 << bit).collect());
-    let (words, stride) = (code.words(), code.stride());
-    let mut line = cpu.take_zeroed::<u64>(words * 8); // a row's bytes, padded with zeros
-    for (bits, row) in code.bits.chunks_exact_mut(stride.max(1)).zip(bytes.rows()) {
-        let mut row = row.iter();
-        for eight in line.iter_mut() {
-            *eight = row.by_ref().take(8).rev_bytes();
-        }
-        for (word, group) in line.chunks_exact(8).enumerate() {
-            let sliced = slice_bits(group);
-            for (plane, sliced) in sliced.into_iter().enumerate() {
-                bits[plane * words + word] = sliced;
+/// Bytes, which are eight planes as they are.
+fn from_bytes(cpu: &Cpu, (rows, cols): (usize, usize), bytes: &Array2<u8>) -> Code {
+    let mut copy = cpu.take(rows * cols + SLACK);
+    copy[rows * cols..].fill(0);
+    match bytes.as_slice() {
+        Some(bytes) => copy[..rows * cols].copy_from_slice(bytes),
+        None => copy.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = byte),
+    }
+    Code {
+        rows,
+        cols,
+        scale: BYTE_SCALE,
+        weights: (0..8).map(|bit| 1 << bit).collect(),
+        bits: Bits { sliced: OnceLock::new(), bytes: Some(copy), cols },
+        mask: None,
+        panels: Cache::default(),
+        quads: Cache::default(),
+    }
+}
+
+/// The words of a code's planes; those of bytes are made when they are first asked for.
+pub(crate) struct Bits {
+    sliced: OnceLock<Buffer<u64>>,
+    bytes: Option<Buffer<u8>>,
+    /// Bytes of a row.
+    cols: usize,
+}
+
+impl Bits {
+    fn of(bits: Buffer<u64>) -> Self {
+        Self { sliced: OnceLock::from(bits), bytes: None, cols: 0 }
+    }
+
+    fn slice(&self) -> Buffer<u64> {
+        let bytes = self.bytes.as_ref().expect("bits or bytes");
+        let words = Code::words_of(self.cols);
+        let rows = (bytes.len() - SLACK).checked_div(self.cols).unwrap_or(0);
+        let mut bits = bytes.beside(rows * words * 8);
+        let lines = bits.chunks_exact_mut((words * 8).max(1));
+        for (line, row) in lines.zip(bytes.chunks(self.cols.max(1))) {
+            for (word, group) in row.chunks(64).enumerate() {
+                let mut padded = [0; 64];
+                padded[..group.len()].copy_from_slice(group);
+                for (plane, sliced) in slice_bits(&padded).into_iter().enumerate() {
+                    line[plane * words + word] = sliced;
+                }
             }
         }
-    }
-    code
-}
-
-/// Up to eight bytes as a little-endian word.
-trait RevBytes {
-    fn rev_bytes(self) -> u64;
-}
-
-impl<'a, I: Iterator<Item = &'a u8>> RevBytes for I {
-    fn rev_bytes(self) -> u64 {
-        self.enumerate().fold(0, |word, (at, &byte)| word | u64::from(byte) << (8 * at))
+        bits
     }
 }
 
-/// The eight bit planes of 64 bytes, given as eight little-endian words.
-fn slice_bits(group: &[u64]) -> [u64; 8] {
+impl Deref for Bits {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        self.sliced.get_or_init(|| self.slice())
+    }
+}
+
+impl DerefMut for Bits {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        if self.sliced.get().is_none() {
+            self.sliced = OnceLock::from(self.slice());
+        }
+        self.sliced.get_mut().expect("it was just made")
+    }
+}
+
+/// The eight bit planes of 64 bytes.
+fn slice_bits(bytes: &[u8; 64]) -> [u64; 8] {
     let mut planes = [0; 8];
-    for (at, &eight) in group.iter().enumerate() {
-        let columns = transpose(eight);
+    for (at, eight) in bytes.as_chunks().0.iter().enumerate() {
+        let columns = transpose(u64::from_le_bytes(*eight));
         for (bit, plane) in planes.iter_mut().enumerate() {
             *plane |= (columns >> (8 * bit) & 0xFF) << (8 * at);
         }

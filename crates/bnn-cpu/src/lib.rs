@@ -18,6 +18,8 @@ mod panels;
 mod patches;
 mod pooling;
 mod product;
+mod quads;
+mod sliding;
 mod transpose;
 mod update;
 mod windows;

@@ -53,6 +53,13 @@ pub(crate) fn take_zeroed<T: Item>(pool: &Arc<Pool>, len: usize) -> Buffer<T> {
     buffer
 }
 
+impl<T: Item> Buffer<T> {
+    /// A buffer of other items from the same pool.
+    pub(crate) fn beside<U: Item>(&self, len: usize) -> Buffer<U> {
+        take(&self.pool, len)
+    }
+}
+
 impl<T: Item> Deref for Buffer<T> {
     type Target = [T];
 

@@ -31,15 +31,37 @@ pub(crate) struct Panels {
     pub(crate) taps: usize,
 }
 
-/// The panels of a code, made when it is first used as weights, for every number of taps.
-#[derive(Default)]
-pub(crate) struct Cache(Mutex<Vec<Arc<Panels>>>);
+/// Forms of a code as weights, made when they are first used.
+pub(crate) struct Cache<T: Cached>(Mutex<Vec<Arc<T>>>);
 
-impl Cache {
-    /// No lock is held while panels are made: the threads that make them may come back for others.
-    pub(crate) fn get(&self, taps: usize, make: impl FnOnce() -> Panels) -> Arc<Panels> {
+/// What a [`Cache`] keeps.
+pub(crate) trait Cached {
+    /// What tells one form from others.
+    type Key: PartialEq;
+
+    fn key(&self) -> Self::Key;
+}
+
+impl Cached for Panels {
+    /// The number of taps.
+    type Key = usize;
+
+    fn key(&self) -> usize {
+        self.taps
+    }
+}
+
+impl<T: Cached> Default for Cache<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Cached> Cache<T> {
+    /// No lock is held while a form is made: the threads that make it may come back for others.
+    pub(crate) fn get(&self, key: T::Key, make: impl FnOnce() -> T) -> Arc<T> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let find = |known: &[Arc<Panels>]| known.iter().find(|it| it.taps == taps).cloned();
+        let find = |known: &[Arc<T>]| known.iter().find(|it| it.key() == key).cloned();
         let known = find(&lock());
         known.unwrap_or_else(|| {
             let made = Arc::new(make());

@@ -17,7 +17,7 @@ use sums::{Line, Scale, Sums};
 
 /// See [`BinaryBackend::product`](bnn_core::BinaryBackend::product).
 pub(crate) fn product(cpu: &Cpu, a: &Code, w: &Code, gather: &Gather) -> Result<Real> {
-    let plan = Plan::new(cpu, a, w, gather)?;
+    let plan = Plan::new(cpu, (a, w), gather, true)?;
     let lines = plan.lines();
     let scale = a.scale * w.scale;
     let mut out = cpu.real(plan.shape);
@@ -38,11 +38,12 @@ pub(crate) fn product_cut(
     cuts: &Real,
     levels: &Levels,
 ) -> Result<Code> {
-    let plan = Plan::new(cpu, a, w, gather)?;
     levels.check()?;
+    let simple = levels.cuts() == 1;
+    let plan = Plan::new(cpu, (a, w), gather, simple)?;
     same("product_cut", (levels.cuts(), plan.shape.1), cuts.dim())?;
     let mut lines = plan.lines();
-    let fused = plan.fused() && levels.cuts() == 1;
+    let fused = simple && plan.fused();
     if fused {
         lines.subtract(cpu, &cuts.data);
     }

@@ -1,13 +1,15 @@
 //! The left operand of a product as kernels read it: rows or windows where they lie.
 
+use std::ops::Range;
+
 use bnn_core::{Gather, Grid, Window};
 
 use crate::borders::Borders;
 use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::kernels::{Counts, Row, Runs};
-use crate::memory::Buffer;
 use crate::patches::{Bits, Packed};
+use crate::sliding::Sliding;
 
 /// Rows of a [`Block`], at most.
 pub(crate) const ROWS: usize = 64;
@@ -38,15 +40,9 @@ pub(crate) struct Block<'a> {
 struct Images<'a> {
     bits: Bits<'a>,
     mask: Option<Bits<'a>>,
-    grid: Grid,
-    window: Window,
-    /// Window positions.
-    out: Grid,
-    /// Words of a pixel.
-    words: usize,
+    sliding: Sliding,
     /// Words of a plane.
     plane: usize,
-    borders: Borders,
 }
 
 /// Taps whose columns of the weights need words of their own: all of a window, if it is read where it
@@ -75,35 +71,29 @@ impl<'a> Left<'a> {
         Self { cpu, code, gather, unit, apart, images }
     }
 
-    /// Rows `first..first + count` of the product, at most [`ROWS`]; a line for each class of
+    /// Some rows of the product, at most [`ROWS`]; a line for each class of
     /// [`Left::borders`].
-    pub(crate) fn block<'b>(
-        &'b self,
-        (first, count): (usize, usize),
-        rows: &'b mut Vec<Row>,
-    ) -> Block<'b> {
-        let Some(images) = &self.images else { return self.side_by_side((first, count), rows) };
+    pub(crate) fn block<'b>(&'b self, range: Range<usize>, rows: &'b mut Vec<Row>) -> Block<'b> {
+        let Some(images) = &self.images else { return self.side_by_side(range, rows) };
+        let sliding = &images.sliding;
         rows.clear();
-        rows.extend((first..first + count).map(|row| {
-            let (at, class) = (images.start(row), images.borders.class(row));
+        rows.extend(range.map(|row| {
+            let (at, class) = (sliding.start(row), sliding.borders.class(row));
             let (counting, line) = match &images.mask {
-                None => (images.borders.count_inside(class) * self.code.cols, class * self.apart),
-                Some(mask) => (images.runs().ones(&mask.words()[at..]), 0),
+                None => (sliding.borders.count_inside(class) * self.code.cols, class * self.apart),
+                Some(mask) => (sliding.runs().ones(&mask.words()[at..]), 0),
             };
             Row { bits: at, mask: at, most: counting as i32 * self.unit, line }
         }));
         let mask = images.mask.as_ref().map(|mask| Bits::Borrowed(mask.words()));
         let bits = Bits::Borrowed(images.bits.words());
-        Block { bits, mask, rows, runs: images.runs(), digits_apart: images.plane }
+        Block { bits, mask, rows, runs: sliding.runs(), digits_apart: images.plane }
     }
 
     /// Rows one after the other, where they lie or packed.
-    fn side_by_side<'b>(
-        &'b self,
-        (first, count): (usize, usize),
-        rows: &'b mut Vec<Row>,
-    ) -> Block<'b> {
-        let packed = Packed::of(self.cpu, self.code, self.gather, (first, count));
+    fn side_by_side<'b>(&'b self, range: Range<usize>, rows: &'b mut Vec<Row>) -> Block<'b> {
+        let count = range.len();
+        let packed = Packed::of(self.cpu, self.code, self.gather, (range.start, count));
         let (words, planes) = (packed.words(), self.code.weights.len());
         let (bits, mask) = packed.into_parts();
         let runs = Runs { count: 1, len: words, apart: 0 };
@@ -121,84 +111,25 @@ impl<'a> Left<'a> {
     /// says so.
     pub(crate) fn borders(&self) -> Option<&Borders> {
         let images = self.images.as_ref().filter(|images| images.mask.is_none());
-        images.map(|images| &images.borders)
+        images.map(|images| &images.sliding.borders)
     }
 }
 
 impl<'a> Images<'a> {
     fn new(cpu: &Cpu, code: &'a Code, grid: Grid, window: Window) -> Self {
-        let Grid { height, width } = grid;
-        let padded = Grid { height: height + 2 * window.pad, width: width + 2 * window.pad };
         let (words, images) = (code.words(), code.rows / grid.pixels());
-        let planes = code.weights.len();
-        let border = Border { grid, padded, words, pad: window.pad };
+        let (planes, sliding) = (code.weights.len(), Sliding::new(grid, window, words));
         let (bits, mask) = if window.pad == 0 && planes == 1 {
             (Bits::Borrowed(&code.bits[..]), code.mask.as_ref().map(|mask| Bits::Borrowed(mask)))
         } else {
             let row = |plane: usize, row: usize| &code.row(row)[plane * words..][..words];
             let mask = code.mask.is_some().then(|| {
                 let row = |_, row: usize| code.mask_row(row).expect("the code has a mask");
-                Bits::Copied(border.copy(cpu, (1, images), row))
+                Bits::Copied(sliding.pad(cpu, (1, images), 0, row))
             });
-            (Bits::Copied(border.copy(cpu, (planes, images), row)), mask)
+            (Bits::Copied(sliding.pad(cpu, (planes, images), 0, row)), mask)
         };
-        let out = window.positions(grid).expect("the window was checked");
-        let plane = images * padded.pixels() * words;
-        let borders = Borders::new(grid, window, out);
-        Self { bits, mask, grid: padded, window, out, words, plane, borders }
-    }
-
-    /// The first word under a window.
-    fn start(&self, row: usize) -> usize {
-        let Self { grid, window, out, words, .. } = self;
-        let (image, place) = (row / out.pixels(), row % out.pixels());
-        let (y, x) = (place / out.width * window.stride, place % out.width * window.stride);
-        ((image * grid.height + y) * grid.width + x) * words
-    }
-
-    /// The runs of words under a window.
-    fn runs(&self) -> Runs {
-        let Self { grid, window, words, .. } = self;
-        match window.width == grid.width {
-            true => Runs { count: 1, len: window.taps() * words, apart: 0 },
-            false => {
-                Runs { count: window.height, len: window.width * words, apart: grid.width * words }
-            }
-        }
-    }
-}
-
-/// Padding around images.
-#[derive(Clone, Copy)]
-struct Border {
-    grid: Grid,
-    padded: Grid,
-    /// Words of a pixel.
-    words: usize,
-    pad: usize,
-}
-
-impl Border {
-    /// Copies planes of images, `row` giving the words of a pixel, into padding of zeros.
-    fn copy<'b>(
-        self,
-        cpu: &Cpu,
-        (planes, images): (usize, usize),
-        row: impl Fn(usize, usize) -> &'b [u64] + Sync,
-    ) -> Buffer<u64> {
-        let Self { grid, padded, words, pad } = self;
-        let size = padded.pixels() * words;
-        let mut copy = cpu.take_zeroed(planes * images * size);
-        cpu.workers.each(copy.chunks_exact_mut(size.max(1)).enumerate(), |(at, copy)| {
-            let (plane, image) = (at / images, at % images);
-            for y in 0..grid.height {
-                let line = &mut copy[((y + pad) * padded.width + pad) * words..];
-                for (x, to) in line.chunks_exact_mut(words).take(grid.width).enumerate() {
-                    to.copy_from_slice(row(plane, (image * grid.height + y) * grid.width + x));
-                }
-            }
-        });
-        copy
+        Self { bits, mask, plane: images * sliding.image(), sliding }
     }
 }
 

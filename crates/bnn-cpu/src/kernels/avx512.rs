@@ -1,5 +1,6 @@
-//! Kernels for AVX-512 with VPOPCNTDQ.
+//! Kernels for AVX-512 with VPOPCNTDQ and VNNI, which came together.
 
+mod dots;
 mod finish;
 mod tiles;
 
@@ -13,6 +14,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile_rows: tiles::ROWS,
     counts: tiles::counts,
     finish: Some(tiles::finish),
+    dots: Some(dots::dots),
     crossings: compare,
     spread,
     transpose,
@@ -25,6 +27,7 @@ fn missing() -> Option<String> {
         ("AVX512BW", is_x86_feature_detected!("avx512bw")),
         ("AVX512DQ", is_x86_feature_detected!("avx512dq")),
         ("AVX512VL", is_x86_feature_detected!("avx512vl")),
+        ("AVX512_VNNI", is_x86_feature_detected!("avx512vnni")),
         ("AVX512_VPOPCNTDQ", is_x86_feature_detected!("avx512vpopcntdq")),
     ];
     let lacks: Vec<_> = sets.iter().filter(|(_, here)| !here).map(|(name, _)| *name).collect();

@@ -53,6 +53,8 @@ pub(crate) struct Kernel {
     counts: unsafe fn(&Counts<'_>, &mut [i32]),
     /// See [`Kernel::finish`].
     finish: Option<unsafe fn(&Counts<'_>, Finish<'_>)>,
+    /// See [`Kernel::dots`].
+    dots: Option<unsafe fn(&Dots<'_>, Finish<'_>)>,
     /// See [`Kernel::crossings`].
     crossings: unsafe fn(&[f32], &[f32], &mut [u64]),
     /// See [`Kernel::spread`].
@@ -104,6 +106,27 @@ pub(crate) struct Counts<'a> {
     pub(crate) cols: usize,
     /// Multiplies the counts.
     pub(crate) weight: i32,
+}
+
+/// Bytes that are multiplied together.
+pub(crate) const QUAD: usize = 4;
+
+/// Columns of a register of sums.
+pub(crate) const SIXTEEN: usize = 16;
+
+/// Products of bytes with signed bytes: for every row r and column c, `sum_i a_ri w_ci`.
+pub(crate) struct Dots<'a> {
+    /// The bytes, with three more behind the last run.
+    pub(crate) a: &'a [u8],
+    /// Its rows, whose bits are their first bytes.
+    pub(crate) rows: &'a [Row],
+    /// Runs whose lengths are quads, as far apart as so many bytes; where a run ends within a quad,
+    /// weights are 0.
+    pub(crate) runs: Runs,
+    /// Panels of [`PANEL`] columns, or 16 in the last: for every quad of a row, a quad of each column.
+    pub(crate) panels: &'a [u8],
+    /// Their columns: a multiple of sixteen.
+    pub(crate) cols: usize,
 }
 
 /// What becomes of counts that are whole: `value = most + line + weight * count`, written while they
@@ -209,6 +232,18 @@ impl Kernel {
         let run = self.finish.expect("asked for only where the kernel finishes");
         // SAFETY: the processor has the instructions (see above).
         unsafe { run(counts, finish) }
+    }
+
+    /// Whether the kernel can multiply bytes.
+    pub(crate) fn dots_bytes(&self) -> bool {
+        self.dots.is_some()
+    }
+
+    /// Writes values of products of bytes; see [`Kernel::dots_bytes`].
+    pub(crate) fn dots(&self, dots: &Dots<'_>, finish: Finish<'_>) {
+        let run = self.dots.expect("asked for only where the kernel multiplies bytes");
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { run(dots, finish) }
     }
 
     /// Packs `x >= cut` of every number, 64 to a word, padding zero; `cuts` is one cut for all, or

@@ -8,6 +8,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile_rows: 1,
     counts,
     finish: None,
+    dots: None,
     crossings: compare,
     spread,
     transpose,

@@ -189,6 +189,42 @@ fn finished_values_are_those_of_the_counts() {
     }
 }
 
+/// Runs overlap and begin anywhere; weights take all values of a byte.
+#[test]
+fn dots_are_sums_of_products_of_bytes() {
+    for (rows, len, eights) in shapes().filter(|&(_, words, _)| words < 33) {
+        let (runs, cols) = (Runs { count: 2, len, apart: 4 * len - 1 }, 16 * eights);
+        let bytes =
+            |count: usize, salt| words(count, salt).iter().map(|w| *w as u8).collect::<Vec<_>>();
+        let (a, panels) = (bytes(rows + 8 * len + 3, 1), bytes(cols * 2 * len * QUAD, 2));
+        let row = |row: usize| Row { bits: row, mask: 0, most: row as i32, line: 0 };
+        let task = Dots {
+            a: &a,
+            rows: &(0..rows).map(row).collect::<Vec<_>>(),
+            runs,
+            panels: &panels,
+            cols,
+        };
+        let dot = |row: usize, col: usize| {
+            let (panel, wide) = (col / PANEL, PANEL.min(cols - col / PANEL * PANEL));
+            let product = |at: usize| {
+                let (run, byte) = (at / (len * QUAD), at % (len * QUAD));
+                let quad = panel * PANEL * 2 * len + at / QUAD * wide + col % PANEL;
+                let weight = panels[quad * QUAD + at % QUAD].cast_signed();
+                i32::from(a[row + run * runs.apart + byte]) * i32::from(weight)
+            };
+            (0..2 * len * QUAD).map(product).sum::<i32>()
+        };
+        for kernel in usable().filter(|kernel| kernel.dots_bytes()) {
+            let (lines, mut reals) = (vec![5; cols], vec![0.0; rows * cols]);
+            let out = Out::Reals { scale: 1.0, out: &mut reals, apart: cols };
+            kernel.dots(&task, Finish { lines: &lines, weight: 2, cols, out });
+            let want = |at: usize| (5 + (at / cols) as i32 + 2 * dot(at / cols, at % cols)) as f32;
+            assert!((0..reals.len()).all(|at| reals[at] == want(at)), "{}", kernel.name);
+        }
+    }
+}
+
 fn shapes() -> impl Iterator<Item = (usize, usize, usize)> {
     let two = |rows| WORDS.into_iter().map(move |words| (rows, words));
     let three = |(rows, words)| EIGHTS.into_iter().map(move |eights| (rows, words, eights));

@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::kernels::{EIGHT, Finish, Out};
 use crate::panels::Panels;
+use crate::quads::Bytes;
 use crate::windows::{Block, Left, ROWS, taps_apart};
 
 use super::sums::{Lines, Sums};
@@ -22,11 +23,22 @@ pub(super) const COLUMNS: usize = 256;
 /// A product whose operands fit.
 pub(super) struct Plan<'a> {
     cpu: &'a Cpu,
+    operands: Operands<'a>,
+    pub(super) shape: (usize, usize),
+    depth: usize,
+}
+
+/// How the operands meet.
+enum Operands<'a> {
+    Signs(Signs<'a>),
+    Bytes(Bytes<'a>),
+}
+
+/// Planes of signs.
+struct Signs<'a> {
     a: &'a Code,
     left: Left<'a>,
     w: Arc<Panels>,
-    pub(super) shape: (usize, usize),
-    depth: usize,
 }
 
 /// The part of a product that one task forms.
@@ -46,13 +58,24 @@ pub(super) trait Finisher {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(cpu: &'a Cpu, a: &'a Code, w: &'a Code, gather: &'a Gather) -> Result<Self> {
+    /// A product whose sums become reals or signs, one for each: `simple`, or something else.
+    ///
+    /// # Errors
+    /// For operands that do not fit.
+    pub(super) fn new(
+        cpu: &'a Cpu,
+        (a, w): (&'a Code, &'a Code),
+        gather: &'a Gather,
+        simple: bool,
+    ) -> Result<Self> {
         let shape = gather.product_shape(a.dim(), w.dim())?;
         sum_bound(w.cols, a.bound(), w.bound())?;
-        let panels = w.panels(cpu, taps_apart(gather, a.cols));
-        let unit = total(&a.weights) * total(&panels.weights);
-        let left = Left::new(cpu, a, gather, (unit, shape.1));
-        Ok(Self { cpu, a, left, w: panels, shape, depth: w.cols })
+        let bytes = simple.then(|| Bytes::new(cpu, (a, w), gather)).flatten();
+        let operands = match bytes {
+            Some(bytes) => Operands::Bytes(bytes),
+            None => Operands::Signs(Signs::new(cpu, (a, w), gather)),
+        };
+        Ok(Self { cpu, operands, shape, depth: w.cols })
     }
 
     /// Rows and columns that one task forms: some whole rows, or of a single row of one plane some
@@ -62,7 +85,7 @@ impl<'a> Plan<'a> {
         if rows * cols * Code::words_of(self.depth) < WORDS_PER_TASK || threads == 1 {
             return (rows.max(1), cols);
         }
-        if rows == 1 && planes == 1 {
+        if rows == 1 && planes == 1 && matches!(self.operands, Operands::Signs(_)) {
             return (1, cols.div_ceil(threads).next_multiple_of(COLUMNS).min(cols));
         }
         let tile = self.cpu.kernel.tile_rows();
@@ -77,13 +100,74 @@ impl<'a> Plan<'a> {
         Part { rows: task * rows..self.shape.0.min((task + 1) * rows), cols: 0..cols }
     }
 
+    /// What is added to the columns of every class of rows.
+    pub(super) fn lines(&self) -> Lines {
+        match &self.operands {
+            Operands::Signs(signs) => signs.lines(self.cpu, self.shape.1),
+            Operands::Bytes(bytes) => {
+                let mut lines = Lines::new(self.cpu, bytes.classes(), self.shape.1);
+                lines.each().enumerate().for_each(|(at, line)| bytes.add_missing(at, line));
+                lines
+            }
+        }
+    }
+
+    /// Whether a kernel may write sums from registers: those of one pass.
+    pub(super) fn fused(&self) -> bool {
+        match &self.operands {
+            Operands::Bytes(_) => true,
+            Operands::Signs(signs) => {
+                self.cpu.kernel.finishes() && signs.passes() == 1 && self.depth > 0
+            }
+        }
+    }
+
+    /// Forms the sums of a part, some rows at a time, and hands them over.
+    pub(super) fn run(&self, part: Part, lines: &Lines, finisher: &mut impl Finisher) {
+        let (fused, mut rows) = (self.fused(), Vec::with_capacity(ROWS.min(part.rows.len())));
+        for first in part.rows.clone().step_by(ROWS) {
+            let range = first..part.rows.end.min(first + ROWS);
+            let row = first - part.rows.start;
+            let out = finisher.out(row).filter(|_| fused);
+            match (&self.operands, out) {
+                (Operands::Bytes(bytes), out) => {
+                    let out = out.expect("bytes meet weights for simple results alone");
+                    bytes.finish(self.cpu, (range, &mut rows), &lines.numbers, out);
+                }
+                (Operands::Signs(signs), Some(out)) => {
+                    let block = signs.left.block(range, &mut rows);
+                    signs.finish(self.cpu, &block, part.cols.clone(), lines, out);
+                }
+                (Operands::Signs(signs), None) => {
+                    let block = signs.left.block(range, &mut rows);
+                    for col in part.cols.clone().step_by(COLUMNS) {
+                        let cols = col..part.cols.end.min(col + COLUMNS);
+                        let place = (row, col - part.cols.start);
+                        signs.sum(self.cpu, &block, cols, lines, |sums| finisher.sums(sums, place));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Signs<'a> {
+    fn new(cpu: &'a Cpu, (a, w): (&'a Code, &'a Code), gather: &'a Gather) -> Self {
+        let panels = w.panels(cpu, taps_apart(gather, a.cols));
+        let unit = total(&a.weights) * total(&panels.weights);
+        Self { a, left: Left::new(cpu, a, gather, (unit, w.rows)), w: panels }
+    }
+
+    /// Passes of a kernel.
+    fn passes(&self) -> usize {
+        groups(&self.a.weights).count() * self.w.weights.len()
+    }
+
     /// What blank taps add to the counts, taken back: their zeros differ from the set signs of the
     /// weights. A line for every class of rows.
-    pub(super) fn lines(&self) -> Lines {
-        let Some(borders) = self.left.borders() else {
-            return Lines::new(self.cpu, 1, self.shape.1);
-        };
-        let mut lines = Lines::new(self.cpu, borders.classes(), self.shape.1);
+    fn lines(&self, cpu: &Cpu, cols: usize) -> Lines {
+        let Some(borders) = self.left.borders() else { return Lines::new(cpu, 1, cols) };
+        let mut lines = Lines::new(cpu, borders.classes(), cols);
         let twice = 2 * total(&self.a.weights);
         for (class, line) in lines.each().enumerate() {
             for tap in (0..self.w.taps).filter(|&tap| !borders.inside(class, tap)) {
@@ -93,57 +177,39 @@ impl<'a> Plan<'a> {
         lines
     }
 
-    /// Whether a kernel may write sums from registers: those of one pass.
-    pub(super) fn fused(&self) -> bool {
-        let passes = groups(&self.a.weights).count() * self.w.weights.len();
-        self.cpu.kernel.finishes() && passes == 1 && self.depth > 0
-    }
-
-    /// Forms the sums of a part, some rows at a time, and hands them over.
-    pub(super) fn run(&self, part: Part, lines: &Lines, finisher: &mut impl Finisher) {
-        let mut rows = Vec::with_capacity(ROWS.min(part.rows.len()));
-        for first in part.rows.clone().step_by(ROWS) {
-            let count = ROWS.min(part.rows.end - first);
-            let block = self.left.block((first, count), &mut rows);
-            let row = first - part.rows.start;
-            match finisher.out(row).filter(|_| self.fused()) {
-                Some(out) => self.finish(&block, part.cols.clone(), lines, out),
-                None => {
-                    for col in part.cols.clone().step_by(COLUMNS) {
-                        let cols = col..part.cols.end.min(col + COLUMNS);
-                        let place = (row, col - part.cols.start);
-                        self.sum(&block, cols, lines, |sums| finisher.sums(sums, place));
-                    }
-                }
-            }
-        }
-    }
-
     /// Writes the sums of a block, which the kernel has in registers.
-    fn finish(&self, block: &Block<'_>, cols: Range<usize>, lines: &Lines, out: Out<'_>) {
+    fn finish(
+        &self,
+        cpu: &Cpu,
+        block: &Block<'_>,
+        cols: Range<usize>,
+        lines: &Lines,
+        out: Out<'_>,
+    ) {
         let wide = cols.len().next_multiple_of(EIGHT);
         let (panels, w_weight) = self.w.group(cols.start, wide).next().expect("one plane");
         let (plane, digits, a_weight) = groups(&self.a.weights).next().expect("one group");
         let (weight, lines) = (-2 * a_weight * w_weight, &lines.numbers[cols.start..]);
         let finish = Finish { lines, weight, cols: cols.len(), out };
-        self.cpu.kernel.finish(&block.counts((plane, digits), (panels, wide), 1), finish);
+        cpu.kernel.finish(&block.counts((plane, digits), (panels, wide), 1), finish);
     }
 
     /// Adds up the differing signs of all pairs of planes.
     fn sum(
         &self,
+        cpu: &Cpu,
         block: &Block<'_>,
         cols: Range<usize>,
         lines: &Lines,
         take: impl FnOnce(Sums<'_>),
     ) {
         let apart = cols.len().next_multiple_of(EIGHT);
-        let mut differ = self.cpu.take_zeroed(block.rows.len() * apart);
-        if self.depth > 0 {
-            for (panels, w_weight) in self.w.group(cols.start, apart) {
-                for (plane, digits, a_weight) in groups(&self.a.weights) {
+        let mut differ = cpu.take_zeroed(block.rows.len() * apart);
+        for (panels, w_weight) in self.w.group(cols.start, apart) {
+            for (plane, digits, a_weight) in groups(&self.a.weights) {
+                if self.w.words > 0 {
                     let task = block.counts((plane, digits), (panels, apart), a_weight * w_weight);
-                    self.cpu.kernel.counts(&task, &mut differ);
+                    cpu.kernel.counts(&task, &mut differ);
                 }
             }
         }

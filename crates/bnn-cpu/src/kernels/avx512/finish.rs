@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{EIGHT, Finish, Out, Row};
+use super::super::{Finish, Out, Row};
 use super::tiles::COLUMNS;
 use super::{lanes, load_integers, load_sixteen, store_reals, store_some_reals};
 
@@ -18,15 +18,16 @@ pub(super) fn expect(finish: &Finish<'_>, (row, col): (usize, usize), width: usi
     }
 }
 
-/// Writes the values of a tile of `P` times eight columns, from a row and column on.
+/// Writes the values of a tile from a row and column on, of up to `width` columns; `counts` are those
+/// of sixteen columns to a register.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn write<const P: usize>(
+pub(super) fn write<const N: usize>(
     finish: &mut Finish<'_>,
     (rows, row): (&[Row], usize),
-    col: usize,
-    counts: &[[__m512i; P]],
+    (col, width): (usize, usize),
+    counts: &[[__m512i; N]],
 ) {
-    let width = (P * EIGHT).min(finish.cols.saturating_sub(col));
+    let width = width.min(finish.cols.saturating_sub(col));
     let weight = _mm512_set1_epi32(finish.weight);
     for ((row, at), counts) in (row..).zip(&rows[row..]).zip(counts) {
         let line = &finish.lines[at.line + col..][..width];
@@ -44,22 +45,21 @@ pub(super) fn write<const P: usize>(
 }
 
 /// The values of a row of a tile: of as many columns as its line has numbers.
-struct Values<'a, const P: usize> {
+struct Values<'a, const N: usize> {
     most: __m512i,
     weight: __m512i,
     line: &'a [i32],
-    /// Those of sixteen columns to a register.
-    counts: &'a [__m512i; P],
+    counts: &'a [__m512i; N],
 }
 
-impl<const P: usize> Values<'_, P> {
+impl<const N: usize> Values<'_, N> {
     /// Writes them as reals.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn write(&self, out: &mut [f32], scale: f32) {
         let scale = _mm512_set1_ps(scale);
         let (whole, rest) = out.as_chunks_mut();
-        for (at, out) in whole.iter_mut().take(P).enumerate() {
+        for (at, out) in whole.iter_mut().take(N).enumerate() {
             let value =
                 _mm512_cvtepi32_ps(self.value(at, load_sixteen(&self.line.as_chunks().0[at])));
             store_reals(out, _mm512_mul_ps(value, scale));
@@ -77,7 +77,7 @@ impl<const P: usize> Values<'_, P> {
     fn signs(&self) -> u64 {
         let (whole, rest) = self.line.as_chunks();
         let mut bits = 0;
-        for (at, line) in whole.iter().take(P).enumerate() {
+        for (at, line) in whole.iter().take(N).enumerate() {
             let value = self.value(at, load_sixteen(line));
             let signs = _mm512_cmpge_epi32_mask(value, _mm512_setzero_si512());
             bits |= u64::from(signs) << (COLUMNS * at);

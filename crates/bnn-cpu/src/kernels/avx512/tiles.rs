@@ -136,7 +136,7 @@ fn tile<const R: usize, const P: usize, const MASKED: bool>(
     }
     match sink {
         Sink::Values(finish) => {
-            finish::write(finish, (task.rows, row), panel * PANEL, &counts);
+            finish::write(finish, (task.rows, row), (panel * PANEL, P * EIGHT), &counts);
         }
         Sink::Sums(sums) => {
             for (row, counts) in (row..).zip(&counts) {
