@@ -1,6 +1,8 @@
 //! Running a frozen network on any backend.
 
-use ndarray::{Array2, ArrayView2};
+use std::sync::{Mutex, PoisonError};
+
+use ndarray::ArrayView2;
 
 use crate::{BinaryBackend, Error, Frozen, HostCode, Matrix, Norm, Planes, Result};
 
@@ -15,11 +17,16 @@ pub trait Classifier: Send + Sync {
 }
 
 /// A frozen network whose weights are on a backend.
+///
+/// It keeps the memory that images pass through, so that a call that is no larger than one before
+/// asks for little more than its result.
 pub struct Session<'a, B: BinaryBackend> {
     backend: &'a B,
     network: &'a Frozen,
     hidden: Vec<OnDevice<B>>,
     output: B::Code,
+    /// One for every call at a time.
+    memories: Mutex<Vec<Vec<u8>>>,
 }
 
 struct OnDevice<B: BinaryBackend> {
@@ -39,7 +46,8 @@ impl<'a, B: BinaryBackend> Session<'a, B> {
             Ok(OnDevice { weights: put(&block.weights)?, cuts: backend.put(block.cuts.view())? })
         });
         let hidden = hidden.collect::<Result<_>>()?;
-        Ok(Self { backend, network, hidden, output: put(&network.output.weights)? })
+        let output = put(&network.output.weights)?;
+        Ok(Self { backend, network, hidden, output, memories: Mutex::default() })
     }
 
     /// The network.
@@ -53,7 +61,7 @@ impl<'a, B: BinaryBackend> Session<'a, B> {
     /// # Errors
     /// [`Error::Shape`] if the rows are not images of the network's size; what the device says.
     pub fn scores(&self, images: ArrayView2<'_, u8>) -> Result<Matrix> {
-        let mut code = self.backend.put_code(&HostCode::Bytes(self.arrange(images)?))?;
+        let mut code = self.put(images)?;
         for (block, device) in self.network.hidden.iter().zip(&self.hidden) {
             let (gather, levels) = (&block.gather, &block.levels);
             code =
@@ -72,14 +80,21 @@ impl<'a, B: BinaryBackend> Session<'a, B> {
         Ok(scores)
     }
 
-    /// Rows of images become rows of pixels where the first layer reads pixels.
-    fn arrange(&self, images: ArrayView2<'_, u8>) -> Result<Array2<u8>> {
+    /// Images on the device: rows of images become rows of pixels where the first layer reads pixels.
+    fn put(&self, images: ArrayView2<'_, u8>) -> Result<B::Code> {
         let input = &self.network.input;
         if images.ncols() != input.bytes() {
             let got = format!("{} bytes per image", images.ncols());
             return Err(Error::shape("input", input, got));
         }
-        Ok(input.arrange(images, self.network.first_gather()))
+        let memories = || self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = memories().pop().unwrap_or_default();
+        let bytes = HostCode::Bytes(input.arrange(images, self.network.first_gather(), memory));
+        let code = self.backend.put_code(&bytes);
+        if let HostCode::Bytes(bytes) = bytes {
+            memories().push(bytes.into_raw_vec_and_offset().0);
+        }
+        code
     }
 }
 

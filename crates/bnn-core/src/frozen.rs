@@ -80,19 +80,29 @@ impl Input {
     }
 
     /// Images, one per row, as the operand that `gather` reads: rows of images for a dense layer,
-    /// rows of pixels for a convolution.
+    /// rows of pixels for a convolution. The operand lies in `memory`, which is best one that was used
+    /// before.
     ///
     /// # Panics
     /// Unless the rows are images of this size.
-    pub fn arrange(&self, images: ArrayView2<'_, u8>, gather: &Gather) -> Array2<u8> {
+    pub fn arrange(
+        &self,
+        images: ArrayView2<'_, u8>,
+        gather: &Gather,
+        mut memory: Vec<u8>,
+    ) -> Array2<u8> {
         assert_eq!(images.ncols(), self.bytes(), "bytes per image");
         let columns = match gather {
             Gather::Rows => self.bytes(),
             Gather::Patches { .. } => self.channels,
         };
         let shape = (images.len() / columns.max(1), columns);
-        let bytes = images.iter().copied().collect();
-        Array2::from_shape_vec(shape, bytes).expect("pixels divide the image")
+        memory.clear();
+        match images.as_slice() {
+            Some(bytes) => memory.extend_from_slice(bytes),
+            None => memory.extend(images),
+        }
+        Array2::from_shape_vec(shape, memory).expect("pixels divide the image")
     }
 }
 

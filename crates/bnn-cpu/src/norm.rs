@@ -77,13 +77,14 @@ pub(crate) fn backward(
         });
     });
     let samples = x.rows as f64;
-    let lines: Vec<[f64; 3]> = (0..x.cols)
-        .map(|at| {
-            let gain = norm.batch_gain(gamma.data[at], normed.inverse_deviation.data[at]);
-            let slope = qg[at] / samples * f64::from(scale.data[at]).powi(2);
-            [f64::from(gain), g[at] / samples, slope]
-        })
-        .collect();
+    let mut lines = cpu.take(3 * x.cols);
+    let lines: &mut [[f64; 3]] = lines.as_chunks_mut().0;
+    for (at, line) in lines.iter_mut().enumerate() {
+        let gain = norm.batch_gain(gamma.data[at], normed.inverse_deviation.data[at]);
+        let slope = qg[at] / samples * f64::from(scale.data[at]).powi(2);
+        *line = [f64::from(gain), g[at] / samples, slope];
+    }
+    let lines = &*lines;
     let mut dx = cpu.real(x.dim());
     by_rows(cpu, &mut dx, |row, dx| {
         columns.each(row, |at, g, c| {

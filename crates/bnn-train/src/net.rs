@@ -75,7 +75,7 @@ impl<B: TrainBackend> Net<B> {
         images: ArrayView2<'_, u8>,
         labels: &[u8],
     ) -> Result<Batch<B>> {
-        let bytes = self.input.arrange(images, &self.blocks[0].form.gather);
+        let bytes = self.input.arrange(images, &self.blocks[0].form.gather, Vec::new());
         let column = Array2::from_shape_fn((labels.len(), 1), |(row, _)| f32::from(labels[row]));
         Ok(Batch {
             images: backend.put_code(&HostCode::Bytes(bytes))?,
