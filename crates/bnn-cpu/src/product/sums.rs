@@ -69,9 +69,12 @@ impl Lanes for Subtract<'_> {
     #[inline(always)]
     fn run(self) {
         const BEYOND: f32 = (1 << 25) as f32; // sums stay below 2^24
+        // What is added to this ends in its integer: Rust's conversion takes number by number.
+        const INTEGERS: f64 = 1.5 * (1u64 << 52) as f64;
         for (number, &cut) in self.line.iter_mut().zip(self.cuts) {
-            let reached = cut.clamp(-BEYOND, BEYOND).ceil();
-            *number -= if cut.is_nan() { BEYOND as i32 } else { reached as i32 };
+            let below = if cut < BEYOND { cut } else { BEYOND }; // NaN is crossed by nothing
+            let reached = if below > -BEYOND { below } else { -BEYOND };
+            *number -= (f64::from(reached.ceil()) + INTEGERS).to_bits() as i32;
         }
     }
 }
@@ -109,5 +112,26 @@ impl Lanes for Line<'_> {
     #[inline(always)]
     fn run(self) {
         self.line.iter_mut().zip(self.sums.row(self.row)).for_each(|(real, sum)| *real = sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_reach_cuts_where_their_differences_are_not_negative() {
+        let cpu = Cpu::new();
+        let (inf, nan) = (f32::INFINITY, f32::NAN);
+        let cuts = [nan, inf, -inf, 0.0, -0.0, 0.5, -0.5, 3.0, -7.25, 1e9, -1e9, 16_777_215.0];
+        let largest = (1 << 24) - 1;
+        for number in [-largest, -8, -7, -1, 0, 1, 2, 3, largest] {
+            let mut lines = Lines::new(&cpu, 2, cuts.len());
+            lines.numbers.fill(number);
+            lines.subtract(&cpu, &cuts);
+            for (at, cut) in cuts.iter().cycle().take(2 * cuts.len()).enumerate() {
+                assert_eq!(lines.numbers[at] >= 0, number as f32 >= *cut, "{number} and {cut}");
+            }
+        }
     }
 }
