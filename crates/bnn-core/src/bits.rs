@@ -66,8 +66,9 @@ impl BitMatrix {
             return Err(Error::shape("packed signs", want, format!("{} words", words.len())));
         }
         let packed = Self { rows, cols, words };
-        match (0..rows).find(|&row| packed.row(row).last().is_some_and(|w| w & !packed.tail() != 0))
-        {
+        // By the words, not the rows: rows without columns take no memory, however many they are.
+        let mut lines = packed.words.chunks_exact(per_row.max(1));
+        match lines.position(|line| line.last().is_some_and(|word| word & !packed.tail() != 0)) {
             Some(row) => Err(Error::format(format!("row {row}"), "a padding bit is set")),
             None => Ok(packed),
         }

@@ -215,7 +215,8 @@ impl Gather {
     /// Shape of a product of an operand `a` (rows, columns) with weights `w` (rows, columns).
     ///
     /// # Errors
-    /// [`Error::Shape`] unless `w` has `taps * columns of a` columns and `a` has whole images.
+    /// [`Error::Shape`] unless `w` has `taps * columns of a` columns and `a` has whole images, or for
+    /// a product of more reals than can be addressed.
     pub fn product_shape(&self, a: (usize, usize), w: (usize, usize)) -> Result<(usize, usize)> {
         let rows = self.out_rows(a.0)?; // also refuses windows whose taps overflow
         if self.taps().checked_mul(a.1) != Some(w.1) {
@@ -225,6 +226,11 @@ impl Gather {
                 format!("{} taps per weight row", self.taps()),
                 got,
             ));
+        }
+        let bytes = rows.checked_mul(w.0).and_then(|reals| reals.checked_mul(size_of::<f32>()));
+        if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+            let got = format!("{rows} rows of {} outputs", w.0);
+            return Err(Error::shape("product", "a product that can be addressed", got));
         }
         Ok((rows, w.0))
     }

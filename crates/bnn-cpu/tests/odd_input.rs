@@ -1,0 +1,88 @@
+//! Input that is empty, absurd, or lies in memory in no usual way.
+#![allow(clippy::unwrap_used)] // in helpers too
+
+use bnn_core::{
+    BinaryBackend, BitMatrix, Gather, Grid, HostCode, Levels, Matrix, Quant, Reference, Window,
+};
+use bnn_cpu::{Code, Cpu};
+use ndarray::{Array2, ShapeBuilder, s};
+
+fn signs(rows: usize, cols: usize) -> HostCode {
+    HostCode::binary(BitMatrix::from_fn(rows, cols, |row, col| (row * 7 + col * 3) % 5 < 2))
+}
+
+fn put(cpu: &Cpu, rows: usize, cols: usize) -> Code {
+    cpu.put_code(&signs(rows, cols)).unwrap()
+}
+
+/// Every kernel, on one thread and on more than there are cores.
+fn everywhere() -> impl Iterator<Item = Cpu> {
+    let usable = Cpu::kernels().into_iter().filter(|kernel| kernel.missing.is_none());
+    usable.flat_map(|kernel| {
+        let cpu = Cpu::with_kernel(kernel.name).unwrap();
+        [1, 3, 64].map(|threads| cpu.clone().with_threads(threads).unwrap())
+    })
+}
+
+#[test]
+fn empty_operands_have_empty_or_zero_products() {
+    for cpu in everywhere() {
+        for (rows, outputs, depth) in [(0, 3, 70), (3, 0, 70), (3, 5, 0), (0, 0, 0), (0, 4, 0)] {
+            let (a, w) = (put(&cpu, rows, depth), put(&cpu, outputs, depth));
+            let product = cpu.get(&cpu.product(&a, &w, &Gather::Rows).unwrap()).unwrap();
+            assert_eq!(product, Matrix::zeros((rows, outputs)));
+            let cuts = cpu.put(Matrix::zeros((1, outputs)).view()).unwrap();
+            let cut = cpu.product_cut(&a, &w, &Gather::Rows, &cuts, &Levels::sign()).unwrap();
+            let ones = BitMatrix::from_fn(rows, outputs, |_, _| true); // a sum of 0 crosses 0
+            assert_eq!(cpu.get_code(&cut).unwrap(), HostCode::binary(ones));
+        }
+    }
+}
+
+#[test]
+fn no_images_and_no_bytes_have_products() {
+    let gather =
+        Gather::Patches { grid: Grid { height: 4, width: 4 }, window: Window::square(3, 1, 1) };
+    for cpu in everywhere() {
+        for (rows, channels, outputs) in [(0, 3, 5), (16, 0, 5), (16, 3, 0)] {
+            let bytes = HostCode::Bytes(Array2::from_elem((rows, channels), 9));
+            let (a, w) = (cpu.put_code(&bytes).unwrap(), put(&cpu, outputs, 9 * channels));
+            let product = cpu.get(&cpu.product(&a, &w, &gather).unwrap()).unwrap();
+            assert_eq!(product.dim(), (rows, outputs));
+            assert!(channels > 0 || product.iter().all(|&sum| sum == 0.0));
+        }
+    }
+}
+
+#[test]
+fn products_that_no_memory_holds_are_refused() {
+    let cpu = Cpu::new();
+    let signs = BitMatrix::from_words(1 << 40, 0, Vec::new()).unwrap();
+    let a = cpu.put_code(&HostCode::binary(signs)).unwrap();
+    let error = cpu.product(&a, &a, &Gather::Rows).err().unwrap().to_string();
+    assert!(error.contains("a product that can be addressed"), "{error}");
+    assert!(error.contains(&(1u64 << 40).to_string()), "{error}");
+}
+
+#[test]
+fn memory_may_be_strided_reversed_or_column_major() {
+    let whole =
+        Matrix::from_shape_fn((9, 140), |(row, col)| (row * 31 + col * 17) as f32 % 7.0 - 3.0);
+    let bytes = Array2::from_shape_fn((9, 140), |(row, col)| (row * 89 + col * 37) as u8);
+    let views =
+        [whole.slice(s![..;-1, ..]), whole.slice(s![1.., 1..;2]), whole.slice(s![2..3, ..;-3])];
+    for cpu in everywhere() {
+        for view in &views {
+            assert_eq!(cpu.get(&cpu.put(view.view()).unwrap()).unwrap(), view);
+            let code = cpu.encode(&cpu.put(view.view()).unwrap(), &Quant::sign(), None).unwrap();
+            let same = Reference.encode(&view.to_owned(), &Quant::sign(), None).unwrap();
+            assert_eq!(cpu.get_code(&code).unwrap(), HostCode::Planes(same));
+        }
+        let mut by_column = Array2::zeros((9, 140).f());
+        by_column.assign(&bytes);
+        let planes = |bytes: Array2<u8>| {
+            cpu.get_code(&cpu.put_code(&HostCode::Bytes(bytes)).unwrap()).unwrap()
+        };
+        assert_eq!(planes(by_column), planes(bytes.clone()));
+    }
+}
