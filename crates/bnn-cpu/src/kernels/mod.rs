@@ -115,6 +115,10 @@ pub(crate) const QUAD: usize = 4;
 pub(crate) const SIXTEEN: usize = 16;
 
 /// Products of bytes with signed bytes: for every row r and column c, `sum_i a_ri w_ci`.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only AVX-512 writes from registers")
+)]
 pub(crate) struct Dots<'a> {
     /// The bytes, with three more behind the last run.
     pub(crate) a: &'a [u8],
@@ -131,6 +135,10 @@ pub(crate) struct Dots<'a> {
 
 /// What becomes of counts that are whole: `value = most + line + weight * count`, written while they
 /// are in registers.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only AVX-512 writes from registers")
+)]
 pub(crate) struct Finish<'a> {
     /// Lines of a number for every column.
     pub(crate) lines: &'a [i32],
@@ -142,6 +150,10 @@ pub(crate) struct Finish<'a> {
 }
 
 /// Where values go, and as what; rows lie `apart`.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only AVX-512 writes from registers")
+)]
 pub(crate) enum Out<'a> {
     /// As reals, multiplied by the scale.
     Reals { scale: f32, out: &'a mut [f32], apart: usize },
@@ -311,11 +323,6 @@ impl Counts<'_> {
     /// Number of times eight columns.
     fn eights(&self) -> usize {
         self.cols / EIGHT
-    }
-
-    /// Number of panels.
-    fn panel_count(&self) -> usize {
-        self.eights().div_ceil(EIGHTS)
     }
 
     /// Times eight columns of a panel.

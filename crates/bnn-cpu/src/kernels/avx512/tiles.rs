@@ -55,7 +55,7 @@ fn choose(task: &Counts<'_>, sink: Sink<'_>) {
 /// Panels stay in L1, one or all, while rows pass by.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn panels<const MASKED: bool>(task: &Counts<'_>, mut sink: Sink<'_>) {
-    let (rows, panels) = (task.rows.len(), task.panel_count());
+    let (rows, panels) = (task.rows.len(), task.cols.div_ceil(PANEL));
     let step = if size_of_val(task.panels) <= NEAR { ROWS } else { rows.max(1) };
     for row in (0..rows).step_by(step) {
         for panel in 0..panels {
