@@ -101,7 +101,7 @@ impl Case {
     /// # Errors
     /// [`Error::Device`] naming a contender whose result is wrong; absurd numbers of threads.
     pub fn time(&self, threads: usize, budget: Duration) -> Result<Timed> {
-        self.take_turns(self.contenders(&kernels(threads)?, threads)?, threads, budget)
+        self.take_turns(self.contenders(&kernels(threads)?, threads, true)?, threads, budget)
     }
 
     /// Times our kernels alone, all of them or those of a name.
@@ -118,9 +118,7 @@ impl Case {
             Some(name) => vec![Cpu::with_kernel(name)?.with_threads(threads)?],
             None => kernels(threads)?,
         };
-        let mut contenders = self.contenders(&kernels, threads)?;
-        contenders.truncate(kernels.len());
-        self.take_turns(contenders, threads, budget)
+        self.take_turns(self.contenders(&kernels, threads, false)?, threads, budget)
     }
 
     /// One run of our best kernels, for other ways to time it.
@@ -128,19 +126,27 @@ impl Case {
     /// # Errors
     /// As [`Case::time`].
     pub fn ours(&self, threads: usize) -> Result<impl FnMut() + use<>> {
-        let mut contenders = self.contenders(&kernels(threads)?[..1], threads)?;
+        let mut contenders = self.contenders(&kernels(threads)?[..1], threads, false)?;
         let mut ours = contenders.swap_remove(0);
         Ok(move || ours.run())
     }
 
-    /// The contenders, our kernels first; each has run once and was right.
-    fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Vec<Box<dyn Contender>>> {
+    /// The contenders, our kernels first, with or without rivals; each has run once and was right.
+    fn contenders(
+        &self,
+        kernels: &[Cpu],
+        threads: usize,
+        rivals: bool,
+    ) -> Result<Vec<Box<dyn Contender>>> {
         let (mut contenders, wanted) = match &self.work {
             Work::Signs(signs) => signs.contenders(kernels, threads)?,
             Work::Gradient(gradient) => gradient.contenders(kernels, threads)?,
             Work::Network(network) => network.contenders(kernels)?,
             Work::Model(model) => model.contenders(kernels, threads)?,
         };
+        if !rivals {
+            contenders.truncate(kernels.len());
+        }
         for contender in &mut contenders {
             contender.run();
             wanted.check(&self.name, &**contender)?;

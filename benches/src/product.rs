@@ -52,7 +52,8 @@ pub(crate) fn cases() -> Vec<Case> {
             },
         )
     });
-    squares.into_iter().chain(layers).chain(convolutions).collect()
+    let batch = dense("dense/b256/4096x4096".into(), (256, 4096, 4096));
+    squares.into_iter().chain(layers).chain([batch]).chain(convolutions).collect()
 }
 
 fn dense(name: String, (rows, outputs, depth): (usize, usize, usize)) -> Case {

@@ -7,9 +7,9 @@ use super::timings::{Reading, Timed};
 use crate::svg::{COLOURS, GREY, LIGHT, dot, label, page, path};
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 520.0;
+const HEIGHT: f64 = 540.0;
 /// Left, right, top and bottom edge of the plot; the legend lies right of it.
-const PLOT: [f64; 4] = [72.0, 620.0, 130.0, 470.0];
+const PLOT: [f64; 4] = [72.0, 620.0, 150.0, 490.0];
 
 /// Where an intensity and a rate lie on the page.
 struct Scale {
@@ -106,12 +106,13 @@ impl Scale {
             let words = format!("popcount in registers {}", rate(peak));
             label(text, [right - 4.0, y - 4.0], "end", GREY, &words);
         }
-        for reading in &bench.timings.peaks.reading {
-            self.slope(text, reading, ceiling.unwrap_or(self.up[1]));
+        for (at, reading) in bench.timings.peaks.reading.iter().enumerate() {
+            self.slope(text, reading, ceiling.unwrap_or(self.up[1]), at as f64);
         }
     }
 
-    fn slope(&self, text: &mut String, reading: &Reading, ceiling: f64) {
+    /// A dashed line up to the ceiling, and below its end its name in a line of its own.
+    fn slope(&self, text: &mut String, reading: &Reading, ceiling: f64, at: f64) {
         let from = self.across[0].max(self.up[0] / reading.rate);
         let to = self.across[1].min(ceiling / reading.rate);
         if from < to {
@@ -119,7 +120,13 @@ impl Scale {
             let line = format!("M{:.1} {:.1}L{:.1} {:.1}", start[0], start[1], end[0], end[1]);
             path(text, &line, GREY, " stroke-dasharray=\"4 3\"");
             let words = format!("reading {}", block(reading.block));
-            label(text, [end[0] + 4.0, end[1] + 14.0], "start", GREY, &words);
+            label(
+                text,
+                [end[0] + 4.0 + 14.0 * at, end[1] + 14.0 * (at + 1.0)],
+                "start",
+                GREY,
+                &words,
+            );
         }
     }
 
