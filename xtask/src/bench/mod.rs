@@ -14,6 +14,7 @@ mod timings;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
@@ -100,6 +101,7 @@ impl Stand<'_> {
 
     /// The network first: what it lacks is known before half a minute is spent on products.
     fn measure(&self, plan: &Plan) -> Result<Bench> {
+        let start = Instant::now();
         let network = self.network(plan)?;
         let model = match &network {
             Network::Done { model, .. } => Some(model.as_str()),
@@ -111,7 +113,8 @@ impl Stand<'_> {
         let cases = plan.what.cases.iter().map(|case| self.case(plan, case));
         let cases = cases.collect::<Result<_>>()?;
         let timings = Timings { peaks, product, cases, network };
-        let bench = Bench::new(plan, self.origin.clone(), hash, timings);
+        let bench =
+            Bench::new(plan, self.origin.clone(), hash, start.elapsed().as_secs_f64(), timings);
         bench.write(self.folder)?;
         Ok(bench)
     }

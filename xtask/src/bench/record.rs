@@ -40,17 +40,20 @@ pub struct Bench {
     pub hash: String,
     /// When it ended, in UTC.
     pub date: String,
+    /// Seconds that all of it took.
+    pub seconds: f64,
     /// What came out.
     #[serde(flatten)]
     pub timings: Timings,
 }
 
 impl Bench {
-    /// A result of now; `hash` is the [`fingerprint`].
-    pub fn new(plan: &Plan, origin: Origin, hash: String, timings: Timings) -> Self {
+    /// A result of now, which took so many seconds; `hash` is the [`fingerprint`].
+    pub fn new(plan: &Plan, origin: Origin, hash: String, seconds: f64, timings: Timings) -> Self {
         let Plan { name, title, paper, tier, what } = plan.clone();
         let date = crate::machine::date();
-        Self { format: FORMAT, name, tier, title, paper, what, origin, hash, date, timings }
+        let format = FORMAT;
+        Self { format, name, tier, title, paper, what, origin, hash, date, seconds, timings }
     }
 
     /// Takes over a changed title, sentence or list of deviations; whether there was any.
@@ -171,7 +174,7 @@ pub mod tests {
                 timed: timed("model/mnist", None, images.into()),
             },
         };
-        let bench = Bench::new(&plan, origin, hash, timings);
+        let bench = Bench::new(&plan, origin, hash, 75.5, timings);
         Bench { date: "2026-01-02T03:04:05Z".into(), ..bench }
     }
 

@@ -141,7 +141,10 @@ fn provenance(bench: &Bench) -> String {
     };
     let (machine, revision) = (&origin.machine, &origin.revision);
     let date: String = bench.date.chars().take(10).collect();
-    format!("\nProvenance: one thread; {machine}; commit {revision}; {model}{date}\n")
+    let seconds = bench.seconds;
+    format!(
+        "\nProvenance: one thread; {machine}; commit {revision}; {model}{date}; {seconds:.0} s\n"
+    )
 }
 
 #[cfg(test)]
