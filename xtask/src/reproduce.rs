@@ -100,7 +100,7 @@ pub fn run(args: &Args, root: &Path) -> Result<()> {
     let cells = matrix::expand(plans, &args.tier, &choice);
     let only = Only::new(args.only.as_deref())?;
     let names: Vec<String> = cells.iter().map(|cell| cell.key.name()).collect();
-    let timings = bench::plans(root, &args.tier)?;
+    let timings = bench::plans(root, &args.tier, args.backend.as_deref())?;
     let timed = timings.iter().map(|plan| plan.name.as_str());
     only.check(names.iter().map(String::as_str).chain(timed))?;
     let origin = Origin {

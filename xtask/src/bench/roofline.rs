@@ -28,21 +28,37 @@ pub fn svg(bench: &Bench) -> String {
     scale.axes(&mut text);
     scale.roofs(&mut text, bench);
     let names = names(&timed);
+    let mut free = PLOT[0];
     for timed in &timed {
-        scale.case(&mut text, timed, &names);
+        free = scale.case(&mut text, timed, &names, free);
     }
-    for (at, name) in names.iter().enumerate() {
-        let y = PLOT[2] + 16.0 * at as f64;
-        dot(&mut text, [PLOT[1] + 14.0, y - 4.0], colour(at), name);
-        label(&mut text, [PLOT[1] + 24.0, y], "start", GREY, name);
-    }
+    legend(&mut text, &names, &bench.timings.peaks.reading);
     text + "</svg>\n"
 }
 
-/// The products of signs, with their multiply-adds per byte.
+/// The products of signs in the order of their multiply-adds per byte.
 fn cases(bench: &Bench) -> Vec<&Timed> {
     let all = [&bench.timings.product].into_iter().chain(&bench.timings.cases);
-    all.filter(|timed| timed.intensity().is_some()).collect()
+    let mut all: Vec<&Timed> = all.filter(|timed| timed.intensity().is_some()).collect();
+    all.sort_by(|a, b| a.intensity().unwrap_or(0.0).total_cmp(&b.intensity().unwrap_or(0.0)));
+    all
+}
+
+/// What the colours and the dashed lines stand for, right of the plot.
+fn legend(text: &mut String, names: &[&str], reading: &[Reading]) {
+    let (x, mut y) = (PLOT[1] + 14.0, PLOT[2]);
+    for (at, name) in names.iter().enumerate() {
+        dot(text, [x, y - 4.0], colour(at), name);
+        label(text, [x + 10.0, y], "start", GREY, name);
+        y += 16.0;
+    }
+    y += 16.0;
+    label(text, [x, y], "start", GREY, "dashed: reading");
+    for reading in reading {
+        y += 16.0;
+        let words = format!("{}, {:.0} GB/s", block(reading.block), reading.rate / 1e9);
+        label(text, [x, y], "start", GREY, &words);
+    }
 }
 
 /// The contenders of all cases, each once.
@@ -106,43 +122,36 @@ impl Scale {
             let words = format!("popcount in registers {}", rate(peak));
             label(text, [right - 4.0, y - 4.0], "end", GREY, &words);
         }
-        for (at, reading) in bench.timings.peaks.reading.iter().enumerate() {
-            self.slope(text, reading, ceiling.unwrap_or(self.up[1]), at as f64);
+        for reading in &bench.timings.peaks.reading {
+            self.slope(text, reading, ceiling.unwrap_or(self.up[1]));
         }
     }
 
-    /// A dashed line up to the ceiling, and below its end its name in a line of its own.
-    fn slope(&self, text: &mut String, reading: &Reading, ceiling: f64, at: f64) {
+    fn slope(&self, text: &mut String, reading: &Reading, ceiling: f64) {
         let from = self.across[0].max(self.up[0] / reading.rate);
         let to = self.across[1].min(ceiling / reading.rate);
         if from < to {
             let [start, end] = [from, to].map(|at| self.place(at, at * reading.rate));
             let line = format!("M{:.1} {:.1}L{:.1} {:.1}", start[0], start[1], end[0], end[1]);
             path(text, &line, GREY, " stroke-dasharray=\"4 3\"");
-            let words = format!("reading {}", block(reading.block));
-            label(
-                text,
-                [end[0] + 4.0 + 14.0 * at, end[1] + 14.0 * (at + 1.0)],
-                "start",
-                GREY,
-                &words,
-            );
         }
     }
 
-    fn case(&self, text: &mut String, timed: &Timed, names: &[&str]) {
-        let Some(intensity) = timed.intensity() else { return };
+    /// Draws the dots of a case, and its name right of `free`; returns what is free for the next.
+    fn case(&self, text: &mut String, timed: &Timed, names: &[&str], free: f64) -> f64 {
+        let Some(intensity) = timed.intensity() else { return free };
         for row in &timed.rows {
             let at = names.iter().position(|name| *name == row.name).unwrap_or(0);
             let title = format!("{}, {}: {}", timed.case, row.name, rate(row.rate));
             dot(text, self.place(intensity, row.rate), colour(at), &title);
         }
-        let x = self.place(intensity, self.up[1])[0] + 4.0;
+        let x = (self.place(intensity, self.up[1])[0] + 4.0).max(free);
         let turned =
             format!("<g transform=\"translate({x:.1} {:.1}) rotate(-50)\">\n", PLOT[2] - 4.0);
         *text += &turned;
         label(text, [0.0, 0.0], "start", GREY, &timed.case);
         *text += "</g>\n";
+        x + 16.0
     }
 }
 
@@ -179,7 +188,7 @@ mod tests {
         let mut bench = sample();
         bench.timings.peaks.popcount = None;
         let text = svg(&bench);
-        assert!(!text.contains("popcount in registers") && text.contains("reading 256 MiB"));
+        assert!(!text.contains("popcount in registers") && text.contains("256 MiB, 20 GB/s"));
         assert!(!text.contains("NaN") && !text.contains("inf"));
     }
 }

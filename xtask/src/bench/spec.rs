@@ -69,11 +69,12 @@ impl Network {
     }
 }
 
-/// The experiments of a tier; none without the folder.
+/// The experiments of a tier, with networks trained on a backend other than the spec's if one is given;
+/// none without the folder.
 ///
 /// # Errors
 /// Names the file that cannot be read, and the place in it.
-pub fn read(root: &Path, tier: &str) -> Result<Vec<Plan>> {
+pub fn read(root: &Path, tier: &str, backend: Option<&str>) -> Result<Vec<Plan>> {
     let folder = root.join("experiments/bench");
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -81,7 +82,11 @@ pub fn read(root: &Path, tier: &str) -> Result<Vec<Plan>> {
     let mut files = folder::children(&folder)?;
     files.retain(|path| folder::is(path, "toml"));
     let plans = files.iter().map(|path| plan(path, tier)).collect::<Result<Vec<_>>>()?;
-    Ok(plans.into_iter().flatten().collect())
+    let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
+    if let Some(backend) = backend {
+        plans.iter_mut().for_each(|plan| plan.what.network.backend = backend.into());
+    }
+    Ok(plans)
 }
 
 fn plan(path: &Path, tier: &str) -> Result<Option<Plan>> {
@@ -111,22 +116,25 @@ mod tests {
         let folder = root.path().join("experiments/bench");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("kernels.toml"), text).unwrap();
-        format!("{:#}", read(root.path(), "quick").unwrap_err())
+        format!("{:#}", read(root.path(), "quick", None).unwrap_err())
     }
 
     #[test]
     fn the_experiments_of_the_workspace_are_in_order() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for tier in ["smoke", "quick", "short", "paper"] {
-            let plans = read(root, tier).unwrap();
+            let plans = read(root, tier, None).unwrap();
             assert_eq!(plans.len(), 1, "{tier}");
             let network = &plans[0].what.network;
             let spec = root.join("experiments").join(network.spec.clone() + ".toml");
             let spec = std::fs::read_to_string(spec).unwrap();
             assert!(spec.contains(&format!("[tier.{tier}]")), "the model of {tier}");
         }
-        assert!(read(root, "none").unwrap().is_empty());
-        assert!(read(Path::new("nowhere"), "quick").unwrap().is_empty());
+        let plan = &read(root, "quick", Some("cpu/avx2")).unwrap()[0];
+        let cell = plan.what.network.key("quick").name();
+        assert_eq!(cell, "mnist-mlp-small.mnist.cpu-avx2.s0");
+        assert!(read(root, "none", None).unwrap().is_empty());
+        assert!(read(Path::new("nowhere"), "quick", None).unwrap().is_empty());
     }
 
     #[test]
