@@ -11,6 +11,7 @@ compared with the exact one first; bnn checks its own. Then all take turns in ro
 medians, ratios are medians of the ratios within a round, with where they lie at 95 % confidence.
 Every contender has a process of its own; bnn's turn is `bnn bench --only CASE --kernel NAME`.
 A library that is missing is said to be; PyTorch takes part where it is installed.
+NumKong has one thread whatever --threads says.
 """
 
 import argparse
