@@ -6,8 +6,8 @@
     target/peers/bin/pip install --require-hashes -r benches/peers/requirements.txt
     target/peers/bin/python benches/peers/peers.py --only conv
 
-The cases are those of `bnn bench`, with the same operands. Every other contender's whole result is
-compared with the exact one first; bnn checks its own. Then all take turns in rounds: times are
+The cases are those of `bnn bench`, with the same operands. Every contender's whole result is compared
+with the exact one first, bnn's by its checksum. Then all take turns in rounds: times are
 medians, ratios are medians of the ratios within a round, with where they lie at 95 % confidence.
 Every contender has a process of its own; bnn's turn is `bnn bench --only CASE --kernel NAME`.
 A library that is missing is said to be; PyTorch takes part where it is installed.
@@ -187,6 +187,16 @@ def fault(case, contender, got, want):
     return f"{case}, {contender}: entry {at} is {got[at]}, not {want[at]}"
 
 
+def checksum(result):
+    """What bnn tells of its result: positions of all images are rows, outputs are columns."""
+    import numpy as np
+
+    if result.ndim == 4:
+        result = result.transpose(0, 2, 3, 1).reshape(-1, result.shape[1])
+    row, column = np.arange(result.shape[0])[:, None], np.arange(result.shape[1])[None]
+    return float(np.sum((1 + (31 * row + 17 * column) % 97) * result.astype(np.float64)))
+
+
 def time_case(case, kernel, args):
     """All contenders of a case, in rounds."""
     import cases
@@ -194,10 +204,15 @@ def time_case(case, kernel, args):
     name, kind, shape = case
     pipes, missing = prepare(case, args)
 
+    want = checksum(exact(kind, shape, "bnn"))
+
     def ours():
         more = ("--only", name, "--kernel", kernel, "--seconds", str(args.seconds))
         (timed,) = [timed for timed in bnn(args, *more) if timed["case"] == name]
-        return timed["rows"][0]["seconds"]
+        mine = timed["rows"][0]
+        if (got := mine.get("checksum")) != want:
+            sys.exit(f"error: {name}, {mine['name']}: the result's checksum is {got}, not {want}")
+        return mine["seconds"]
 
     def theirs(contender):
         pipes[contender].send(True)

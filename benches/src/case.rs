@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bnn_core::{Error, Result};
+use bnn_core::{Error, Matrix, Result};
 use bnn_cpu::{Cpu, peak};
 use serde::Serialize;
 
@@ -87,6 +87,9 @@ pub struct Row {
     pub part: Option<Part>,
     /// Share of the images that are misclassified, where a data set says which are.
     pub error: Option<f64>,
+    /// The entries of the last result, each times `1 + (31 row + 17 column) mod 97`, summed up: whole
+    /// results of other programs can be compared with it. Exact for sums of signs.
+    pub checksum: f64,
 }
 
 /// All cases.
@@ -171,7 +174,9 @@ impl Case {
             let seconds = whole * turns.median(at);
             let rate = self.adds as f64 / seconds;
             let (share, times) = (bound.map(|bound| rate / bound), turns.ratio(at, 0).times(whole));
-            Ok(Row { name, seconds, rate, share, times, part, error: self.error(contender)? })
+            let result = contender.result()?;
+            let (error, checksum) = (self.error(&result)?, checksum(&result));
+            Ok(Row { name, seconds, rate, share, times, part, error, checksum })
         };
         let rows = contenders.iter().enumerate();
         let rows = rows.map(|(at, contender)| row(at, &**contender)).collect::<Result<_>>()?;
@@ -179,10 +184,10 @@ impl Case {
         Ok(Timed { case, threads, rounds, adds: self.adds, bytes, rows })
     }
 
-    /// Share of the images that a contender's last scores misclassify.
-    fn error(&self, contender: &dyn Contender) -> Result<Option<f64>> {
+    /// Share of the images that scores misclassify.
+    fn error(&self, scores: &Matrix) -> Result<Option<f64>> {
         let Work::Model(model) = &self.work else { return Ok(None) };
-        model.error(&contender.result()?).map(Some)
+        model.error(scores).map(Some)
     }
 
     /// Multiply-adds per second that one core could reach.
@@ -195,6 +200,11 @@ impl Case {
             Limit::Unknown => None,
         }
     }
+}
+
+fn checksum(result: &Matrix) -> f64 {
+    let weight = |row: usize, col: usize| (1 + (31 * row + 17 * col) % 97) as f64;
+    result.indexed_iter().map(|((row, col), &entry)| weight(row, col) * f64::from(entry)).sum()
 }
 
 /// Refuses contenders whose scores are not those of the first in every bit.
@@ -220,5 +230,17 @@ impl Wanted {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_tells_entries_and_their_places_apart() {
+        let result = ndarray::arr2(&[[1.0, -2.0], [4.0, 8.0]]);
+        assert_eq!(checksum(&result), 1.0 - 2.0 * 18.0 + 4.0 * 32.0 + 8.0 * 49.0);
+        assert_ne!(checksum(&result), checksum(&result.t().to_owned()));
     }
 }

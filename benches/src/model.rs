@@ -166,6 +166,8 @@ mod tests {
             assert!(names.contains(&rival), "{rival} is not among {names:?}");
         }
         assert!(timed.rows.iter().all(|row| row.error == Some(0.1)), "{timed:?}");
+        let sum = timed.rows[0].checksum;
+        assert!(timed.rows.iter().all(|row| row.checksum == sum), "{timed:?}");
         // `time` has compared the first contender with the definition for one image only.
         let kernels = crate::product::kernels(1).unwrap();
         let Work::Model(model) = &case.work else { unreachable!() };

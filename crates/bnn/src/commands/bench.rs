@@ -122,7 +122,7 @@ fn print_peaks(peaks: &Peaks) -> Result<()> {
 fn table(timed: &Timed) -> Result<()> {
     let Timed { case, threads, rounds, rows, .. } = timed;
     output::line(&format!("{case}, threads {threads}, rounds {rounds}"))?;
-    for Row { name, seconds, rate, share, times, part, error } in rows {
+    for Row { name, seconds, rate, share, times, part, error, .. } in rows {
         let share = share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share));
         let error = error.map(|error| format!(", test error {:.2} %", 100.0 * error));
         let part = part.map(|part| format!(", scaled from {} of {} rows", part.rows, part.of));
