@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bnn_core::{Error, Result};
+use bnn_core::{Error, Matrix, Result};
 use bnn_cpu::{Cpu, peak};
 use serde::Serialize;
 
-use crate::contender::Contender;
+use crate::contender::{Contender, Part};
 use crate::gradient::Gradient;
+use crate::model::Model;
 use crate::network::Network;
 use crate::product::{Signs, kernels};
 use crate::turns::{Interval, take_turns};
@@ -19,6 +20,8 @@ pub struct Case {
     pub name: String,
     /// Multiply-adds of one run.
     pub adds: usize,
+    /// Bytes of both operands with a bit per sign; none for what is more than one product of signs.
+    pub bytes: Option<usize>,
     /// What bounds it.
     pub limit: Limit,
     pub(crate) work: Work,
@@ -39,6 +42,7 @@ pub(crate) enum Work {
     Signs(Signs),
     Gradient(Gradient),
     Network(Network),
+    Model(Box<Model>),
 }
 
 /// Entries that a result must have.
@@ -58,6 +62,10 @@ pub struct Timed {
     pub threads: usize,
     /// Turns that every contender took.
     pub rounds: usize,
+    /// Multiply-adds of one run.
+    pub adds: usize,
+    /// Bytes of both operands with a bit per sign, for a product of signs.
+    pub bytes: Option<usize>,
     /// The contenders, our best kernels first.
     pub rows: Vec<Row>,
 }
@@ -67,7 +75,7 @@ pub struct Timed {
 pub struct Row {
     /// Kernel or library.
     pub name: String,
-    /// Median time of one run, in seconds.
+    /// Median time of one run, in seconds; of a part of the rows, scaled to all of them.
     pub seconds: f64,
     /// Multiply-adds per second.
     pub rate: f64,
@@ -75,6 +83,13 @@ pub struct Row {
     pub share: Option<f64>,
     /// How many times longer than the first row, as the median of ratios within a round.
     pub times: Interval,
+    /// The rows that were computed, where not all were.
+    pub part: Option<Part>,
+    /// Share of the images that are misclassified, where a data set says which are.
+    pub error: Option<f64>,
+    /// The entries of the last result, each times `1 + (31 row + 17 column) mod 97`, summed up: whole
+    /// results of other programs can be compared with it. Exact for sums of signs.
+    pub checksum: f64,
 }
 
 /// All cases.
@@ -89,7 +104,7 @@ impl Case {
     /// # Errors
     /// [`Error::Device`] naming a contender whose result is wrong; absurd numbers of threads.
     pub fn time(&self, threads: usize, budget: Duration) -> Result<Timed> {
-        self.take_turns(self.contenders(&kernels(threads)?, threads)?, threads, budget)
+        self.take_turns(self.contenders(&kernels(threads)?, threads, true)?, threads, budget)
     }
 
     /// Times our kernels alone, all of them or those of a name.
@@ -106,9 +121,7 @@ impl Case {
             Some(name) => vec![Cpu::with_kernel(name)?.with_threads(threads)?],
             None => kernels(threads)?,
         };
-        let mut contenders = self.contenders(&kernels, threads)?;
-        contenders.truncate(kernels.len());
-        self.take_turns(contenders, threads, budget)
+        self.take_turns(self.contenders(&kernels, threads, false)?, threads, budget)
     }
 
     /// One run of our best kernels, for other ways to time it.
@@ -116,21 +129,33 @@ impl Case {
     /// # Errors
     /// As [`Case::time`].
     pub fn ours(&self, threads: usize) -> Result<impl FnMut() + use<>> {
-        let mut contenders = self.contenders(&kernels(threads)?[..1], threads)?;
+        let mut contenders = self.contenders(&kernels(threads)?[..1], threads, false)?;
         let mut ours = contenders.swap_remove(0);
         Ok(move || ours.run())
     }
 
-    /// The contenders, our kernels first; each has run once and was right.
-    fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Vec<Box<dyn Contender>>> {
+    /// The contenders, our kernels first, with or without rivals; each has run once and was right.
+    fn contenders(
+        &self,
+        kernels: &[Cpu],
+        threads: usize,
+        rivals: bool,
+    ) -> Result<Vec<Box<dyn Contender>>> {
         let (mut contenders, wanted) = match &self.work {
             Work::Signs(signs) => signs.contenders(kernels, threads)?,
             Work::Gradient(gradient) => gradient.contenders(kernels, threads)?,
             Work::Network(network) => network.contenders(kernels)?,
+            Work::Model(model) => model.contenders(kernels, threads)?,
         };
+        if !rivals {
+            contenders.truncate(kernels.len());
+        }
         for contender in &mut contenders {
             contender.run();
             wanted.check(&self.name, &**contender)?;
+        }
+        if let Work::Model(_) = self.work {
+            same_scores(&self.name, &contenders)?;
         }
         Ok(contenders)
     }
@@ -143,14 +168,26 @@ impl Case {
     ) -> Result<Timed> {
         let bound = self.bound().map(|bound| bound * threads as f64);
         let turns = take_turns(&mut contenders, budget);
-        let rows = contenders.iter().enumerate().map(|(at, contender)| {
-            let seconds = turns.median(at);
+        let row = |at: usize, contender: &dyn Contender| {
+            let (name, part) = (contender.name(), contender.part());
+            let whole = part.map_or(1.0, |part| part.of as f64 / part.rows as f64);
+            let seconds = whole * turns.median(at);
             let rate = self.adds as f64 / seconds;
-            let share = bound.map(|bound| rate / bound);
-            Row { name: contender.name(), seconds, rate, share, times: turns.ratio(at, 0) }
-        });
-        let rows = rows.collect();
-        Ok(Timed { case: self.name.clone(), threads, rounds: turns.rounds(), rows })
+            let (share, times) = (bound.map(|bound| rate / bound), turns.ratio(at, 0).times(whole));
+            let result = contender.result()?;
+            let (error, checksum) = (self.error(&result)?, checksum(&result));
+            Ok(Row { name, seconds, rate, share, times, part, error, checksum })
+        };
+        let rows = contenders.iter().enumerate();
+        let rows = rows.map(|(at, contender)| row(at, &**contender)).collect::<Result<_>>()?;
+        let (case, rounds, bytes) = (self.name.clone(), turns.rounds(), self.bytes);
+        Ok(Timed { case, threads, rounds, adds: self.adds, bytes, rows })
+    }
+
+    /// Share of the images that scores misclassify.
+    fn error(&self, scores: &Matrix) -> Result<Option<f64>> {
+        let Work::Model(model) = &self.work else { return Ok(None) };
+        model.error(scores).map(Some)
     }
 
     /// Multiply-adds per second that one core could reach.
@@ -165,11 +202,25 @@ impl Case {
     }
 }
 
+fn checksum(result: &Matrix) -> f64 {
+    let weight = |row: usize, col: usize| (1 + (31 * row + 17 * col) % 97) as f64;
+    result.indexed_iter().map(|((row, col), &entry)| weight(row, col) * f64::from(entry)).sum()
+}
+
+/// Refuses contenders whose scores are not those of the first in every bit.
+fn same_scores(case: &str, contenders: &[Box<dyn Contender>]) -> Result<()> {
+    let scores = contenders[0].result()?;
+    let entries = scores.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
+    let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
+    contenders.iter().try_for_each(|contender| wanted.check(case, &**contender))
+}
+
 impl Wanted {
     fn check(&self, case: &str, contender: &dyn Contender) -> Result<()> {
         let result = contender.result()?;
         let largest = self.entries.iter().fold(0.0, |most: f64, (_, entry)| most.max(entry.abs()));
-        for &((row, col), want) in &self.entries {
+        let rows = contender.part().map_or(usize::MAX, |part| part.rows);
+        for &((row, col), want) in self.entries.iter().filter(|((row, _), _)| *row < rows) {
             let got = f64::from(result[[row, col]]);
             let error = (got - want).abs();
             if error.is_nan() || error > self.tolerance * largest {
@@ -179,5 +230,17 @@ impl Wanted {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_tells_entries_and_their_places_apart() {
+        let result = ndarray::arr2(&[[1.0, -2.0], [4.0, 8.0]]);
+        assert_eq!(checksum(&result), 1.0 - 2.0 * 18.0 + 4.0 * 32.0 + 8.0 * 49.0);
+        assert_ne!(checksum(&result), checksum(&result.t().to_owned()));
     }
 }

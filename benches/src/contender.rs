@@ -1,6 +1,16 @@
 //! What takes turns.
 
 use bnn_core::{Matrix, Result};
+use serde::Serialize;
+
+/// Some of the rows of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Rows that are computed.
+    pub rows: usize,
+    /// Rows of the result.
+    pub of: usize,
+}
 
 /// A way to compute the result of a case.
 pub(crate) trait Contender {
@@ -9,6 +19,11 @@ pub(crate) trait Contender {
 
     /// Computes the result once more.
     fn run(&mut self);
+
+    /// The rows that it computes, the first ones, where it is too slow for all of them.
+    fn part(&self) -> Option<Part> {
+        None
+    }
 
     /// The result of the last run.
     fn result(&self) -> Result<Matrix>;

@@ -45,7 +45,8 @@ pub(crate) fn cases() -> Vec<Case> {
         [("dx", Of::Input), ("dw", Of::Weight)].map(|(name, of)| {
             let adds = rows * outputs * gather.taps() * columns;
             let work = Work::Gradient(Gradient { of, gather, rows, columns, outputs });
-            Case { name: format!("gradient/{name}/{layer}"), adds, limit: Limit::Unknown, work }
+            let name = format!("gradient/{name}/{layer}");
+            Case { name, adds, bytes: None, limit: Limit::Unknown, work }
         })
     });
     gradients.collect()

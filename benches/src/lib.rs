@@ -15,11 +15,16 @@
 mod case;
 mod contender;
 mod gradient;
+mod model;
 mod network;
 mod ours;
+mod peaks;
 mod product;
+mod rival_network;
 mod rivals;
 mod turns;
 
 pub use case::{Case, Limit, Row, Timed, cases};
+pub use contender::Part;
+pub use peaks::{Peaks, Reading, peaks};
 pub use turns::Interval;

@@ -38,6 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let case = |(name, network): (&str, Network)| Case {
         name: format!("network/{name}/b{}", network.images),
         adds: network.images * network.adds(),
+        bytes: None,
         limit: Limit::Unknown,
         work: Work::Network(network),
     };
@@ -57,11 +58,7 @@ impl Network {
         let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
         let mut contenders = Vec::new();
         for cpu in kernels {
-            // A benchmark's process owns these to its end, so that a contender can borrow them.
-            let (cpu, network) = (Box::leak(Box::new(cpu.clone())), network.clone());
-            let session = Session::new(&*cpu, Box::leak(Box::new(network)))?;
-            let scores = Array2::zeros((0, 0));
-            contenders.push(Box::new(Ours { cpu, session, images: images.clone(), scores }) as _);
+            contenders.push(Box::new(Ours::new(cpu, &network, &images, self.images)?) as _);
         }
         Ok((contenders, wanted))
     }
@@ -136,11 +133,29 @@ fn conv(at: usize) -> Hidden {
     Hidden { gather, pool, ..dense(CONVOLUTIONS[at], 9 * channels) }
 }
 
-struct Ours {
+/// A network by one set of our kernels.
+pub(crate) struct Ours {
     cpu: &'static Cpu,
     session: Session<'static, Cpu>,
     images: Array2<u8>,
+    /// Images that cross to the backend at a time.
+    batch: usize,
     scores: Matrix,
+}
+
+impl Ours {
+    pub(crate) fn new(
+        cpu: &Cpu,
+        network: &Frozen,
+        images: &Array2<u8>,
+        batch: usize,
+    ) -> Result<Self> {
+        // A benchmark's process owns these to its end, so that a contender can borrow them.
+        let (cpu, network) = (Box::leak(Box::new(cpu.clone())), network.clone());
+        let session = Session::new(&*cpu, Box::leak(Box::new(network)))?;
+        let scores = Array2::zeros((images.nrows(), session.network().classes.len()));
+        Ok(Self { cpu, session, images: images.clone(), batch, scores })
+    }
 }
 
 impl Contender for Ours {
@@ -149,7 +164,11 @@ impl Contender for Ours {
     }
 
     fn run(&mut self) {
-        self.scores = self.session.scores(self.images.view()).expect("the images fit");
+        let batches = self.images.axis_chunks_iter(Axis(0), self.batch);
+        let scores = self.scores.axis_chunks_iter_mut(Axis(0), self.batch);
+        for (images, mut scores) in batches.zip(scores) {
+            scores.assign(&self.session.scores(images).expect("the images fit"));
+        }
     }
 
     fn result(&self) -> Result<Matrix> {

@@ -12,7 +12,7 @@ use crate::rivals;
 /// Entries of results that are compared with sums over the signs.
 const CHECKS: usize = 97;
 
-/// The largest product that the loop over single signs is asked for.
+/// Multiply-adds that the loop over single signs is asked for: so many rows, and at least one.
 const LARGEST_NAIVE: usize = 1 << 26;
 
 /// A product of `images` images (or rows) with `outputs` rows of weights.
@@ -52,7 +52,8 @@ pub(crate) fn cases() -> Vec<Case> {
             },
         )
     });
-    squares.into_iter().chain(layers).chain(convolutions).collect()
+    let batch = dense("dense/b256/4096x4096".into(), (256, 4096, 4096));
+    squares.into_iter().chain(layers).chain([batch]).chain(convolutions).collect()
 }
 
 fn dense(name: String, (rows, outputs, depth): (usize, usize, usize)) -> Case {
@@ -66,7 +67,9 @@ fn case(name: String, signs: Signs) -> Case {
         1 => Limit::Bytes(signs.outputs * depth.div_ceil(64) * 8),
         _ => Limit::Popcount,
     };
-    Case { name, adds, limit, work: Work::Signs(signs) }
+    let packed = |rows: usize, columns: usize| rows * columns.div_ceil(64) * 8;
+    let bytes = Some(packed(signs.rows, signs.columns) + packed(signs.outputs, depth));
+    Case { name, adds, bytes, limit, work: Work::Signs(signs) }
 }
 
 impl Signs {
@@ -95,13 +98,15 @@ impl Signs {
         contenders.push(Box::new(rivals::bytes(&a, &w, threads)?));
         if matches!(self.gather, Gather::Rows) {
             contenders.push(Box::new(rivals::Words::new(&operands)));
-            if self.positions() * self.outputs * self.columns <= LARGEST_NAIVE {
-                contenders.push(Box::new(rivals::Naive::new(&a, &w)));
-            }
+            let rows = LARGEST_NAIVE / (self.outputs * self.columns);
+            contenders.push(Box::new(rivals::Naive::new(&a, &w, rows.max(1))));
         }
         let entries = self.positions() * self.outputs;
         let places = (0..CHECKS.min(entries)).map(|at| at * (entries / CHECKS.min(entries)));
         let places = places.map(|at| (at / self.outputs, at % self.outputs));
+        // The first row is looked at more closely: it may be all that a slow contender computes.
+        let step = self.outputs.div_ceil(CHECKS);
+        let places = places.chain((0..self.outputs).step_by(step).map(|col| (0, col)));
         let entry = |(row, col): (usize, usize)| {
             let sum: f64 = a.row(row).iter().zip(w.row(col)).map(|(a, w)| f64::from(a * w)).sum();
             ((row, col), sum)
@@ -146,4 +151,28 @@ fn gathered(operands: &Operands) -> Matrix {
 
 pub(crate) fn reals(signs: &BitMatrix) -> Matrix {
     Array2::from_shape_fn((signs.rows(), signs.cols()), |(row, col)| signs.sign(row, col) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_slow_contender_computes_some_rows_and_says_which() {
+        let signs = Signs { gather: Gather::Rows, rows: 9, columns: 1 << 13, outputs: 1 << 12 };
+        let mut contenders = signs.contenders(&kernels(1).unwrap()[..1], 1).unwrap().0;
+        let naive = contenders.pop().unwrap();
+        let part = naive.part().expect("not all rows");
+        assert_eq!((naive.name().as_str(), part.rows, part.of), ("naive f32 loop", 2, 9));
+        assert!(contenders.iter().all(|contender| contender.part().is_none()));
+    }
+
+    #[test]
+    fn the_time_of_some_rows_is_scaled_to_all() {
+        let timed = dense("x".into(), (8, 1 << 13, 1 << 13)).time(1, Duration::ZERO).unwrap();
+        let naive = timed.rows.last().unwrap();
+        assert_eq!(naive.part.map(|part| (part.rows, part.of)), Some((1, 8)));
+        assert!(naive.times.median > 8.0, "one row took less time than ours for all: {timed:?}");
+    }
 }

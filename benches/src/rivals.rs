@@ -2,7 +2,7 @@
 
 use bnn_core::{Error, Matrix, Result};
 use bnn_cpu::peak;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use rten_gemm::{
     GemmExecutor, GemmInT, GemmInputA, GemmInputB, GemmOptions, GemmOutT, PackedBMatrix,
@@ -10,8 +10,13 @@ use rten_gemm::{
 };
 use rten_tensor::NdTensorView;
 
-use crate::contender::Contender;
+use crate::contender::{Contender, Part};
 use crate::product::Operands;
+
+/// Names of the contenders.
+pub(crate) const FLOATS: &str = "f32 rten-gemm";
+pub(crate) const BYTES: &str = "int8 rten-gemm";
+pub(crate) const WORDS: &str = "popcount loop";
 
 /// Threads of its own for a library that uses Rayon's.
 pub(crate) fn pool(threads: usize) -> Result<ThreadPool> {
@@ -19,12 +24,44 @@ pub(crate) fn pool(threads: usize) -> Result<ThreadPool> {
     pool.map_err(|e| Error::Device { op: "start threads", source: Box::new(e) })
 }
 
+/// Weights packed for products by the crate `rten-gemm`.
+pub(crate) struct Packed<L: GemmInT, R: GemmInT, O: GemmOutT> {
+    gemm: GemmExecutor<L, R, O>,
+    w: PackedBMatrix<R>,
+}
+
+impl<L: GemmInT, R: GemmInT, O: GemmOutT> Packed<L, R, O> {
+    /// Weights, a row per output.
+    pub(crate) fn new(w: &Array2<R>) -> Self
+    where
+        GemmExecutor<L, R, O>: Default,
+    {
+        let gemm = GemmExecutor::default();
+        let columns = w.t().as_standard_layout().into_owned();
+        let w = gemm.prepack_b(view(columns.view()));
+        Self { gemm, w }
+    }
+
+    /// The product of `a`, in every row of which `zero_point` stands for 0, with the weights.
+    pub(crate) fn product(
+        &self,
+        a: ArrayView2<'_, L>,
+        zero_point: Option<&[L]>,
+        mut out: ArrayViewMut2<'_, O>,
+    ) {
+        let a_quant = zero_point.map(|zero_point| QuantParams { zero_point });
+        let options = GemmOptions { a_quant, ..GemmOptions::default() };
+        let (a, w) = (GemmInputA::Unpacked(view(a)), GemmInputB::Packed(&self.w));
+        let out = out.as_slice_mut().expect("row-major");
+        self.gemm.gemm(out, a, w, options).expect("the shapes fit");
+    }
+}
+
 /// A matrix product of the crate `rten-gemm`, the weights packed beforehand.
 pub(crate) struct Rten<L: GemmInT, R: GemmInT, O: GemmOutT> {
     name: &'static str,
-    gemm: GemmExecutor<L, R, O>,
     a: Array2<L>,
-    w: PackedBMatrix<R>,
+    w: Packed<L, R, O>,
     /// What stands for 0 in every row of `a`, if it is not 0.
     zeros: Option<Vec<L>>,
     out: Array2<O>,
@@ -33,36 +70,22 @@ pub(crate) struct Rten<L: GemmInT, R: GemmInT, O: GemmOutT> {
 
 /// Products of f32.
 pub(crate) fn floats(a: &Matrix, w: &Matrix, threads: usize) -> Result<Rten<f32, f32, f32>> {
-    let gemm = GemmExecutor::<f32, f32, f32>::default();
-    Rten::new("f32 rten-gemm", gemm, (a.clone(), w), None, threads)
+    let out = Array2::zeros((a.nrows(), w.nrows()));
+    let (a, w) = (a.clone(), Packed::new(w));
+    Ok(Rten { name: FLOATS, a, w, zeros: None, out, pool: pool(threads)? })
 }
 
 /// Products of bytes, -1, 0 and 1 being 0, 1 and 2.
 pub(crate) fn bytes(a: &Matrix, w: &Matrix, threads: usize) -> Result<Rten<u8, i8, i32>> {
-    let gemm = GemmExecutor::<u8, i8, i32>::default();
-    let (a, w) = (a.mapv(|a| (a + 1.0) as u8), w.mapv(|w| w as i8));
-    let zeros = vec![1; a.nrows()];
-    Rten::new("int8 rten-gemm", gemm, (a, &w), Some(zeros), threads)
+    let out = Array2::zeros((a.nrows(), w.nrows()));
+    let zeros = Some(vec![1; a.nrows()]);
+    let (a, w) = (a.mapv(|a| (a + 1.0) as u8), Packed::new(&w.mapv(|w| w as i8)));
+    Ok(Rten { name: BYTES, a, w, zeros, out, pool: pool(threads)? })
 }
 
-impl<L: GemmInT, R: GemmInT, O: GemmOutT> Rten<L, R, O> {
-    fn new(
-        name: &'static str,
-        gemm: GemmExecutor<L, R, O>,
-        (a, w): (Array2<L>, &Array2<R>),
-        zeros: Option<Vec<L>>,
-        threads: usize,
-    ) -> Result<Self> {
-        let out = Array2::from_elem((a.nrows(), w.nrows()), O::default());
-        let columns = w.t().as_standard_layout().into_owned();
-        let w = gemm.prepack_b(view(&columns));
-        Ok(Self { name, gemm, a, w, zeros, out, pool: pool(threads)? })
-    }
-}
-
-fn view<T>(matrix: &Array2<T>) -> NdTensorView<'_, T, 2> {
-    let data = matrix.as_slice().expect("row-major");
-    NdTensorView::from_data([matrix.nrows(), matrix.ncols()], data)
+fn view<T>(matrix: ArrayView2<'_, T>) -> NdTensorView<'_, T, 2> {
+    let shape = [matrix.nrows(), matrix.ncols()];
+    NdTensorView::from_data(shape, matrix.to_slice().expect("row-major"))
 }
 
 impl<L: GemmInT, R: GemmInT, O: GemmOutT + Into<f64>> Contender for Rten<L, R, O> {
@@ -71,12 +94,8 @@ impl<L: GemmInT, R: GemmInT, O: GemmOutT + Into<f64>> Contender for Rten<L, R, O
     }
 
     fn run(&mut self) {
-        let Self { gemm, a, w, zeros, out, pool, .. } = self;
-        let a_quant = zeros.as_deref().map(|zero_point| QuantParams { zero_point });
-        let options = GemmOptions { a_quant, ..GemmOptions::default() };
-        let (a, w) = (GemmInputA::Unpacked(view(a)), GemmInputB::Packed(w));
-        let out = out.as_slice_mut().expect("row-major");
-        pool.install(|| gemm.gemm(out, a, w, options)).expect("the shapes fit");
+        let Self { a, w, zeros, out, pool, .. } = self;
+        pool.install(|| w.product(a.view(), zeros.as_deref(), out.view_mut()));
     }
 
     fn result(&self) -> Result<Matrix> {
@@ -103,7 +122,7 @@ impl Words {
 
 impl Contender for Words {
     fn name(&self) -> String {
-        "popcount loop".into()
+        WORDS.into()
     }
 
     fn run(&mut self) {
@@ -116,16 +135,21 @@ impl Contender for Words {
     }
 }
 
-/// Multiplications and additions of f32 in three nested loops, in the order of the definition.
+/// Multiplications and additions of f32 in three nested loops, in the order of the definition, for
+/// the first rows.
 pub(crate) struct Naive {
     a: Matrix,
     w: Matrix,
+    /// Rows of the whole result.
+    rows: usize,
     out: Matrix,
 }
 
 impl Naive {
-    pub(crate) fn new(a: &Matrix, w: &Matrix) -> Self {
-        Self { a: a.clone(), w: w.clone(), out: Array2::zeros((a.nrows(), w.nrows())) }
+    pub(crate) fn new(a: &Matrix, w: &Matrix, rows: usize) -> Self {
+        let first = a.slice_axis(Axis(0), (..rows.min(a.nrows())).into()).to_owned();
+        let out = Array2::zeros((first.nrows(), w.nrows()));
+        Self { a: first, w: w.clone(), rows: a.nrows(), out }
     }
 }
 
@@ -141,6 +165,11 @@ impl Contender for Naive {
                 *out = a.iter().zip(w).map(|(a, w)| a * w).sum();
             }
         }
+    }
+
+    fn part(&self) -> Option<Part> {
+        let part = Part { rows: self.a.nrows(), of: self.rows };
+        (part.rows < part.of).then_some(part)
     }
 
     fn result(&self) -> Result<Matrix> {

@@ -77,6 +77,11 @@ impl Turns {
 }
 
 impl Interval {
+    /// The same of values that are so many times larger.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self { low: factor * self.low, median: factor * self.median, high: factor * self.high }
+    }
+
     /// Order statistics of the sample: those between which its median lies by the binomial law.
     fn of(mut sample: Vec<f64>) -> Self {
         sample.sort_by(f64::total_cmp);

@@ -95,6 +95,13 @@ impl Bnn {
         command
     }
 
+    /// The command that times cases on one thread.
+    pub fn bench(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["bench", "--json"]);
+        command
+    }
+
     /// The tiers of a spec, and what it says for one of them if it is in it.
     fn plan(&self, file: &Path, tier: &str) -> Result<(Vec<String>, Option<Plan>)> {
         let place = || format!("`bnn spec {} --tier {tier}`", file.display());
@@ -103,7 +110,7 @@ impl Bnn {
         let output =
             command.output().with_context(|| format!("cannot run {}", self.path.display()))?;
         if !output.status.success() {
-            bail!("{}: {}", file.display(), complaint(&output));
+            bail!("{}: {}", file.display(), complaint("bnn spec", &output));
         }
         let value: Value = serde_json::from_slice(&output.stdout).with_context(place)?;
         let tiers = serde_json::from_value(value["tiers"].clone()).with_context(place)?;
@@ -126,11 +133,11 @@ fn no_twins(plans: &[Plan]) -> Result<()> {
 }
 
 /// What a child said before it failed, without its own `error:`.
-fn complaint(output: &Output) -> String {
+pub fn complaint(command: &str, output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let text = text.trim();
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    if text.is_empty() { format!("`bnn spec` failed: {}", output.status) } else { text.into() }
+    if text.is_empty() { format!("`{command}` failed: {}", output.status) } else { text.into() }
 }
 
 /// The path of the binary in a line of cargo's messages.

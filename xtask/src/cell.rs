@@ -218,7 +218,7 @@ mod tests {
     fn silence_and_nonsense_are_failures() {
         assert_eq!(failure(EPOCH), "it ended without reporting an outcome");
         assert_eq!(failure(DONE), "it ended without reporting an epoch");
-        let why = failure("echo hello; sleep 60");
+        let why = failure("echo hello; exec sleep 60");
         assert!(why.starts_with("cannot read its line `hello`"), "{why}");
         let why = failure("echo '{\"event\":\"epoch\",\"epoch\":1}'");
         assert!(why.contains("missing field `validation_error`"), "{why}");

@@ -1,11 +1,9 @@
 //! Training curves as SVG: validation and test error over the epochs, one pair of lines per run.
 
-use std::fmt::Write;
-
 use crate::record::{Epoch, Record};
 use crate::summary::percent;
+use crate::svg::{COLOURS, GREY, LIGHT, label, page, path};
 
-const COLOURS: [&str; 6] = ["#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a"];
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 360.0;
 /// Left, right, top and bottom edge of the plot.
@@ -21,15 +19,8 @@ struct Scale {
 /// Draws the curves of runs on one data set: test errors as full lines, validation errors dashed.
 pub fn svg(title: &str, records: &[&Record]) -> String {
     let scale = Scale::over(records);
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n\
-         <text x=\"{}\" y=\"18\" font-size=\"13\">{}: error in per cent (full: test, dashed: validation)\
-         </text>\n",
-        PLOT[0],
-        escape(title),
-    );
+    let title = format!("{title}: error in per cent (full: test, dashed: validation)");
+    let mut text = page([WIDTH, HEIGHT], PLOT[0], &title);
     scale.axes(&mut text);
     for (i, record) in records.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
@@ -71,16 +62,16 @@ impl Scale {
             (-6..=0).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
         for error in decades.filter(|&error| error >= self.lowest && error <= self.highest) {
             let y = self.place(1.0, error)[1];
-            path(text, &format!("M{left} {y:.1}H{right}"), "#d0d7de", "");
-            label(text, [left - 6.0, y + 4.0], "end", "#57606a", &percent(error));
+            path(text, &format!("M{left} {y:.1}H{right}"), LIGHT, "");
+            label(text, [left - 6.0, y + 4.0], "end", GREY, &percent(error));
         }
-        path(text, &format!("M{left} {bottom}H{right}"), "#57606a", "");
+        path(text, &format!("M{left} {bottom}H{right}"), GREY, "");
         let step = (self.epochs / 8.0).ceil();
         for epoch in (1..).map(|i| f64::from(i) * step).take_while(|&epoch| epoch <= self.epochs) {
             let x = self.place(epoch, 1.0)[0];
-            label(text, [x, bottom + 16.0], "middle", "#57606a", &epoch.to_string());
+            label(text, [x, bottom + 16.0], "middle", GREY, &epoch.to_string());
         }
-        label(text, [(left + right) / 2.0, bottom + 34.0], "middle", "#57606a", "epoch");
+        label(text, [(left + right) / 2.0, bottom + 34.0], "middle", GREY, "epoch");
     }
 
     fn line(
@@ -95,22 +86,6 @@ impl Scale {
         let points: Vec<String> = points.map(|[x, y]| format!("{x:.1} {y:.1}")).collect();
         path(text, &format!("M{}", points.join("L")), colour, dash);
     }
-}
-
-fn path(text: &mut String, points: &str, colour: &str, dash: &str) {
-    let _ = writeln!(text, "<path d=\"{points}\" fill=\"none\" stroke=\"{colour}\"{dash}/>");
-}
-
-fn label(text: &mut String, [x, y]: [f64; 2], anchor: &str, colour: &str, words: &str) {
-    let words = escape(words);
-    let _ = writeln!(
-        text,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{words}</text>"
-    );
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

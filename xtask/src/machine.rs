@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 const UNKNOWN: &str = "unknown";
 
 /// What of the tree a result depends on; changes elsewhere do not make it dirty.
-const SOURCES: [&str; 6] = [".cargo", "Cargo.lock", "Cargo.toml", "crates", "experiments", "xtask"];
+const SOURCES: [&str; 7] =
+    [".cargo", "benches", "Cargo.lock", "Cargo.toml", "crates", "experiments", "xtask"];
 
 /// The machine of a run; `unknown` stands for what cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod bench;
 mod bnn;
 mod cell;
 mod curves;
@@ -15,6 +16,7 @@ mod record;
 mod report;
 mod reproduce;
 mod summary;
+mod svg;
 mod table;
 mod tidy;
 

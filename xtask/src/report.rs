@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::bench::{self, Bench};
 use crate::matrix::{Expect, file_safe};
 use crate::record::Record;
 use crate::summary::{Row, figure, percent};
@@ -16,8 +17,11 @@ const TIERS: [&str; 4] = ["paper", "short", "quick", "smoke"];
 
 /// Sorts rows by tier, the weightiest first; the order within a tier stays.
 pub fn sort(rows: &mut [Row]) {
-    let rank = |tier: &str| TIERS.iter().position(|&name| name == tier).unwrap_or(TIERS.len());
-    rows.sort_by_key(|row| (rank(&row.key.tier), row.key.tier.clone()));
+    rows.sort_by_key(|row| rank(&row.key.tier));
+}
+
+fn rank(tier: &str) -> (usize, String) {
+    (TIERS.iter().position(|&name| name == tier).unwrap_or(TIERS.len()), tier.into())
 }
 
 /// Name of the file with the curves of a row.
@@ -92,14 +96,31 @@ pub fn short(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
     table.markdown()
 }
 
-/// The whole document: the short table, then every tier with its deviations and provenance.
-pub fn document(rows: &[Row], intro: &str, curves: &dyn Fn(&str) -> String) -> String {
+/// The whole document: the short table, then every tier with its deviations and provenance, and with
+/// the timings of kernels.
+pub fn document(
+    rows: &[Row],
+    benches: &[Bench],
+    intro: &str,
+    curves: &dyn Fn(&str) -> String,
+) -> String {
     let mut text = format!("# Results\n\n{intro}\n");
     text += "Errors are in per cent: mean ± standard deviation over the seeds, of the epoch with the best \
              validation error.\n\n";
     text += &short(rows, curves);
-    for tier in rows.chunk_by(|a, b| a.key.tier == b.key.tier) {
-        text += &section(tier, curves);
+    let tiers = rows.iter().map(|row| &row.key.tier).chain(benches.iter().map(|bench| &bench.tier));
+    let mut tiers: Vec<&String> = tiers.collect();
+    tiers.sort_by_key(|tier| rank(tier));
+    tiers.dedup();
+    for tier in tiers {
+        text += &format!("\n## Tier `{tier}`\n");
+        let rows: Vec<Row> = rows.iter().filter(|row| row.key.tier == *tier).cloned().collect();
+        if !rows.is_empty() {
+            text += &section(&rows, curves);
+        }
+        for bench in benches.iter().filter(|bench| bench.tier == *tier) {
+            text += &bench::section(bench, &curves(tier));
+        }
     }
     text
 }
@@ -135,7 +156,7 @@ fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
             distinct(row, |record| commit(&record.origin.revision)),
         ]);
     }
-    let mut text = format!("\n## Tier `{}`\n\n{}", rows[0].key.tier, table.markdown());
+    let mut text = format!("\n{}", table.markdown());
     if rows
         .iter()
         .flat_map(|row| &row.records)
@@ -250,6 +271,18 @@ mod tests {
     use crate::summary::{Entry, State, rows};
 
     #[test]
+    fn timings_stand_behind_the_cells_of_their_tier_or_alone() {
+        let timed = crate::bench::sample();
+        let paper = Bench { tier: "paper".into(), ..timed.clone() };
+        let rows = rows([sample("mlp", 0, 0.01).into()]);
+        let text = document(&rows, &[timed, paper], "", &|tier| tier.into());
+        let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("##")).collect();
+        let kernels = "### kernels: Figure 3";
+        assert_eq!(headings, ["## Tier `paper`", kernels, "## Tier `quick`", kernels]);
+        assert!(text.contains("(paper/kernels.bars.svg)"), "{text}");
+    }
+
+    #[test]
     fn the_document_shows_tables_deviations_and_provenance() {
         let mut other = sample("cnn", 0, 0.05);
         other.cell.tier = "paper".into();
@@ -259,7 +292,9 @@ mod tests {
         missing.state = State::NotRun("set BNN_DATA".into());
         let mut rows = rows([a.into(), b.into(), missing, other.into()]);
         sort(&mut rows);
-        insta::assert_snapshot!(document(&rows, "Generated.", &|tier| format!("{tier}/curves")));
+        insta::assert_snapshot!(document(&rows, &[], "Generated.", &|tier| format!(
+            "{tier}/curves"
+        )));
         insta::assert_snapshot!(terminal(&rows));
     }
 }

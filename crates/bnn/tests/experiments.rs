@@ -12,7 +12,8 @@ const TIERS: [&str; 4] = ["smoke", "quick", "short", "paper"];
 fn every_experiment_is_in_order() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let specs: Vec<_> = entries.filter(|path| path.extension().unwrap() == "toml").collect();
+    let specs: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
     assert!(!specs.is_empty());
     for path in specs {
         let (place, text) = (path.display().to_string(), std::fs::read_to_string(&path).unwrap());

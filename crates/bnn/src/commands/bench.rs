@@ -1,10 +1,12 @@
 //! `bnn bench`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bnn_bench::{Case, Row, Timed, cases};
+use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
 
+use crate::commands::{DataDir, eval, read_model};
 use crate::output;
 
 /// How much slower than the best kernel the one that is taken may be, to pass the check.
@@ -14,13 +16,15 @@ const ALLOWED: f64 = 1.05;
 ///
 /// Every contender's result is checked first. Then all take turns on the same threads: times are
 /// medians, ratios are medians of the ratios within a round. Shares are of what this processor
-/// reaches on popcount alone, or for a single row on reading the weights.
+/// reaches on popcount alone, or for a single row on reading the weights. What is too slow for all
+/// rows computes the first ones, and its time is scaled.
 ///
 /// Examples:
 ///
 ///     bnn bench --only dense/b100
 ///     bnn bench --only square --threads 2 --seconds 10 --json
 ///     bnn bench --check
+///     bnn bench --model runs/first/model.safetensors --data mnist
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -43,15 +47,32 @@ pub struct Args {
     /// best, with a confidence of 95 %.
     #[arg(long)]
     check: bool,
+    /// Time a frozen model on all test images of a data set instead, and tell everyone's test error.
+    #[arg(long, value_name = "FILE", requires = "data", conflicts_with_all = ["only", "list"])]
+    model: Option<PathBuf>,
+    /// Data set for the model, such as `mnist`.
+    #[arg(long, value_name = "NAME", requires = "model")]
+    data: Option<String>,
+    /// Measure what one core reaches on popcount alone and on reading alone, and stop.
+    #[arg(long, conflicts_with_all = ["model", "only", "list", "check", "kernel"])]
+    peaks: bool,
     /// Print JSON, one case a line.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    data_dir: DataDir,
 }
 
 /// Times the cases and prints a table of each.
 pub fn run(args: &Args) -> Result<()> {
-    let chosen: Vec<Case> =
-        cases().into_iter().filter(|case| case.name.contains(&args.only)).collect();
+    if args.peaks {
+        let peaks = peaks();
+        return if args.json { output::json(&peaks) } else { print_peaks(&peaks) };
+    }
+    let chosen = match (&args.model, &args.data) {
+        (Some(model), Some(data)) => vec![model_case(model, data, &args.data_dir)?],
+        _ => cases().into_iter().filter(|case| case.name.contains(&args.only)).collect(),
+    };
     ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
     let budget = Duration::try_from_secs_f64(args.seconds);
     let budget = budget.with_context(|| format!("--seconds {}", args.seconds))?;
@@ -78,13 +99,36 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// A frozen model on the test images of a data set.
+fn model_case(path: &Path, data: &str, data_dir: &DataDir) -> Result<Case> {
+    let data = data_dir.load(data)?; // first: its absence has an exit code of its own
+    let network = read_model(path)?;
+    eval::check_fit(&network, &data).with_context(|| path.display().to_string())?;
+    let images = data.test.rows(0..data.test.len()).to_owned();
+    Ok(Case::model(format!("model/{}", data.name), network, images, data.test.labels.clone())?)
+}
+
+fn print_peaks(peaks: &Peaks) -> Result<()> {
+    let popcount = peaks.popcount.map(|rate| format!("{:.1} G/s", rate / 1e9));
+    let popcount = popcount.unwrap_or_else(|| "not measured without AVX-512 VPOPCNTDQ".into());
+    output::line(&format!("multiply-adds of signs in registers: {popcount}"))?;
+    for Reading { block, rate } in &peaks.reading {
+        let (kibibytes, rate) = (block >> 10, rate / 1e9);
+        output::line(&format!("reading {kibibytes} KiB again and again: {rate:.1} GB/s"))?;
+    }
+    Ok(())
+}
+
 fn table(timed: &Timed) -> Result<()> {
-    let Timed { case, threads, rounds, rows } = timed;
+    let Timed { case, threads, rounds, rows, .. } = timed;
     output::line(&format!("{case}, threads {threads}, rounds {rounds}"))?;
-    for Row { name, seconds, rate, share, times } in rows {
+    for Row { name, seconds, rate, share, times, part, error, .. } in rows {
         let share = share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share));
+        let error = error.map(|error| format!(", test error {:.2} %", 100.0 * error));
+        let part = part.map(|part| format!(", scaled from {} of {} rows", part.rows, part.of));
+        let [error, part] = [error, part].map(Option::unwrap_or_default);
         output::line(&format!(
-            "  {name:<16} {:>12.1} us {:>9.1} G/s {share:>8} {:>8.2} x ({:.2} to {:.2})",
+            "  {name:<16} {:>12.1} us {:>9.1} G/s {share:>8} {:>8.2} x ({:.2} to {:.2}){error}{part}",
             1e6 * seconds,
             rate / 1e9,
             times.median,

@@ -52,7 +52,8 @@ pub fn run(args: &Args) -> Result<()> {
     ))
 }
 
-fn check_fit(network: &Frozen, data: &Dataset) -> Result<()> {
+/// Refuses a data set whose images or classes are not those of the network.
+pub fn check_fit(network: &Frozen, data: &Dataset) -> Result<()> {
     let (wants, has) = (network.input, input(data));
     anyhow::ensure!(
         wants == has,

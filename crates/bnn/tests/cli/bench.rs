@@ -30,3 +30,37 @@ fn cases_are_named() {
     desk.fails("bench --only dense/b1/577 --threads 0", 1, &["threads", "1..="]);
     desk.fails("bench --seconds=-1 --only square/1024", 1, &["seconds"]);
 }
+
+#[test]
+fn a_trained_model_is_timed_with_everyones_test_error() {
+    let desk = Desk::new();
+    desk.works("train tiny.toml --out run");
+    let model = "run/model.safetensors";
+    let evaluated: serde_json::Value =
+        serde_json::from_str(&desk.works(&format!("eval {model} --data digits --json"))).unwrap();
+    let told = desk.works(&format!("bench --model {model} --data digits --seconds 0 --json"));
+    let timed: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(timed["case"], "model/digits");
+    let rows = timed["rows"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["name"] == "f32 rten-gemm"), "{rows:?}");
+    assert!(rows.iter().all(|row| row["error"] == evaluated["test_error"]), "{rows:?}");
+
+    desk.fails(&format!("bench --model {model}"), 2, &["--data"]);
+    desk.fails("bench --model none.safetensors --data digits", 1, &["none.safetensors"]);
+    desk.fails(&format!("bench --model {model} --data mnist"), 3, &["mnist", "BNN_DATA"]);
+}
+
+#[test]
+fn peaks_are_told() {
+    let desk = Desk::new();
+    let peaks: serde_json::Value =
+        serde_json::from_str(&desk.works("bench --peaks --json")).unwrap();
+    let rates: Vec<f64> = peaks["reading"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|reading| reading["rate"].as_f64().unwrap())
+        .collect();
+    assert!(rates.len() >= 3 && rates.iter().all(|&rate| rate > 1e8), "{rates:?}");
+    assert!(desk.works("bench --peaks").contains("reading 16 KiB again and again: "));
+}
