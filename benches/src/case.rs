@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::contender::{Contender, Part};
 use crate::gradient::Gradient;
+use crate::layer::Layer;
 use crate::model::Model;
 use crate::network::Network;
 use crate::product::{Signs, kernels};
@@ -40,6 +41,7 @@ pub enum Limit {
 
 pub(crate) enum Work {
     Signs(Signs),
+    Layer(Layer),
     Gradient(Gradient),
     Network(Network),
     Model(Box<Model>),
@@ -143,6 +145,7 @@ impl Case {
     ) -> Result<Vec<Box<dyn Contender>>> {
         let (mut contenders, wanted) = match &self.work {
             Work::Signs(signs) => signs.contenders(kernels, threads)?,
+            Work::Layer(layer) => layer.contenders(kernels)?,
             Work::Gradient(gradient) => gradient.contenders(kernels, threads)?,
             Work::Network(network) => network.contenders(kernels)?,
             Work::Model(model) => model.contenders(kernels, threads)?,

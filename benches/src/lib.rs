@@ -15,6 +15,7 @@
 mod case;
 mod contender;
 mod gradient;
+mod layer;
 mod model;
 mod network;
 mod ours;

@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use crate::case::{Case, Limit, Wanted, Work};
 use crate::contender::Contender;
+use crate::layer::Layer;
 use crate::ours::Product;
 use crate::rivals;
 
@@ -53,7 +54,21 @@ pub(crate) fn cases() -> Vec<Case> {
         )
     });
     let batch = dense("dense/b256/4096x4096".into(), (256, 4096, 4096));
-    squares.into_iter().chain(layers).chain([batch]).chain(convolutions).collect()
+    let products = squares.into_iter().chain(layers).chain([batch]).chain(convolutions);
+    let mut cases: Vec<Case> = products.collect();
+    cases.extend(cases.iter().filter_map(layer).collect::<Vec<_>>());
+    cases
+}
+
+/// The layer that cuts a product, where it is one of a network.
+fn layer(product: &Case) -> Option<Case> {
+    let Work::Signs(signs) = product.work else { return None };
+    let wide = signs.outputs % 64 == 0 && !product.name.starts_with("square");
+    wide.then(|| Case {
+        name: format!("layer/{}", product.name),
+        work: Work::Layer(Layer(signs)),
+        ..*product
+    })
 }
 
 fn dense(name: String, (rows, outputs, depth): (usize, usize, usize)) -> Case {
@@ -101,6 +116,12 @@ impl Signs {
             let rows = LARGEST_NAIVE / (self.outputs * self.columns);
             contenders.push(Box::new(rivals::Naive::new(&a, &w, rows.max(1))));
         }
+        let wanted = self.wanted(&a, &w);
+        Ok((contenders, wanted))
+    }
+
+    /// Some sums over the signs.
+    pub(crate) fn wanted(&self, a: &Matrix, w: &Matrix) -> Wanted {
         let entries = self.positions() * self.outputs;
         let places = (0..CHECKS.min(entries)).map(|at| at * (entries / CHECKS.min(entries)));
         let places = places.map(|at| (at / self.outputs, at % self.outputs));
@@ -111,8 +132,7 @@ impl Signs {
             let sum: f64 = a.row(row).iter().zip(w.row(col)).map(|(a, w)| f64::from(a * w)).sum();
             ((row, col), sum)
         };
-        let wanted = Wanted { entries: places.map(entry).collect(), tolerance: 0.0 };
-        Ok((contenders, wanted))
+        Wanted { entries: places.map(entry).collect(), tolerance: 0.0 }
     }
 }
 
@@ -135,7 +155,7 @@ pub(crate) fn signs((rows, cols): (usize, usize), salt: usize) -> BitMatrix {
 }
 
 /// The rows that meet the weights as reals; taps outside the grid are 0.
-fn gathered(operands: &Operands) -> Matrix {
+pub(crate) fn gathered(operands: &Operands) -> Matrix {
     let Operands { a, gather, .. } = operands;
     let rows = gather.out_rows(a.rows()).expect("the rows are whole images");
     let mut reals = Array2::zeros((rows, gather.taps() * a.cols()));
