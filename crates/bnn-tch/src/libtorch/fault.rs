@@ -34,7 +34,14 @@ pub fn named<T>(op: &'static str, result: Result<T>) -> bnn_core::Result<T> {
     })
 }
 
-/// An exception of libtorch: its first line, for the others are a stack of C++ frames; and a remedy.
+/// What libtorch says in its first line; the others are a stack of C++ frames.
+pub fn said(error: &TchError) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default().trim_end();
+    first.strip_prefix("Internal torch error: ").unwrap_or(first).into()
+}
+
+/// An exception of libtorch, and a remedy where one is known.
 #[derive(Debug)]
 struct Thrown {
     what: String,
@@ -54,14 +61,13 @@ impl Thrown {
     fn new(error: &TchError) -> Self {
         let text = error.to_string();
         let known = REMEDIES.iter().find(|(words, _)| text.contains(words));
-        let what = text.lines().next().unwrap_or_default().trim_end();
-        Self { what: format!("libtorch: {what}"), remedy: known.map(|(_, remedy)| *remedy) }
+        Self { what: said(error), remedy: known.map(|(_, remedy)| *remedy) }
     }
 }
 
 impl fmt::Display for Thrown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.what)?;
+        write!(f, "libtorch: {}", self.what)?;
         self.remedy.map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
     }
 }
