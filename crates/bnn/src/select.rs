@@ -41,11 +41,11 @@ pub fn with_backend<J: WithBackend>(
         ("cpu", kernel) => Ok(job.run(&cpu(Some(kernel), threads)?)),
         ("reference", "") => Ok(job.run(&Reference)),
         #[cfg(feature = "tch")]
-        ("tch", "") => Ok(job.run(&tch(bnn_tch::Tch::cpu(), threads)?)),
+        ("tch", count) => Ok(job.run(&tch(bnn_tch::Tch::cpu(), count, threads)?)),
         #[cfg(feature = "tch")]
-        ("tch:cuda", "") => Ok(job.run(&tch(bnn_tch::Tch::cuda()?, threads)?)),
+        ("tch:cuda", "") => Ok(job.run(&tch(bnn_tch::Tch::cuda()?, "", threads)?)),
         #[cfg(not(feature = "tch"))]
-        ("tch" | "tch:cuda", "") => {
+        ("tch" | "tch:cuda", _) => {
             Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_LIBTORCH))
         }
         ("cuda", _) => Err(Error::unavailable(
@@ -107,9 +107,20 @@ fn cpu_backends() -> Vec<BackendStatus> {
 const WITHOUT_LIBTORCH: &str =
     "this build has no libtorch; run `cargo xtask libtorch`, then build with `--features tch`";
 
+/// libtorch on as many threads as its name says, or as are asked for, or as there are.
 #[cfg(feature = "tch")]
-fn tch(tch: bnn_tch::Tch, threads: Option<usize>) -> Result<bnn_tch::Tch> {
-    threads.map_or(Ok(tch), |count| tch.with_threads(count))
+fn tch(tch: bnn_tch::Tch, named: &str, threads: Option<usize>) -> Result<bnn_tch::Tch> {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    if named.is_empty() {
+        return tch.with_threads(threads.unwrap_or_else(all));
+    }
+    match named.parse() {
+        Ok(count) if threads.is_none_or(|threads| threads == count) => tch.with_threads(count),
+        _ => Err(Error::unavailable(
+            format!("backend `tch/{named}`"),
+            "behind the slash is the number of threads, the same as any asked for otherwise",
+        )),
+    }
 }
 
 #[cfg(feature = "tch")]

@@ -6,7 +6,7 @@ use bnn_core::{
 };
 
 use super::code::Code;
-use super::device::Tch;
+use super::device::{Tch, threads};
 use super::fault::{self, named};
 use super::levels;
 use super::pool::Pool;
@@ -18,8 +18,9 @@ impl BinaryBackend for Tch {
     type Real = Real;
     type Code = Code;
 
+    /// On a processor the number of threads is part of the name, since sums of reals depend on it.
     fn name(&self) -> String {
-        if self.device.is_cuda() { "tch:cuda".into() } else { "tch".into() }
+        if self.device.is_cuda() { "tch:cuda".into() } else { format!("tch/{}", threads()) }
     }
 
     fn put(&self, x: MatrixView<'_>) -> Result<Real> {

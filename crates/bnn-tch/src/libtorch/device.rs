@@ -39,17 +39,26 @@ impl Tch {
         }
     }
 
-    /// With so many threads on the processor. libtorch counts them for the whole process.
+    /// With so many threads on the processor. libtorch counts them for the whole process, and sums of
+    /// reals depend on their number.
     ///
     /// # Errors
-    /// [`Error::Value`] for no thread, or more than libtorch can count.
+    /// [`Error::Unavailable`] for no thread, or more than libtorch can count.
     pub fn with_threads(self, count: usize) -> Result<Self> {
         match i32::try_from(count) {
             Ok(count @ 1..) => tch::set_num_threads(count),
-            _ => return Err(Error::value("threads", format!("{count} is not in 1..=2147483647"))),
+            _ => {
+                let why = "libtorch takes from 1 to 2147483647 threads";
+                return Err(Error::unavailable(format!("backend `tch/{count}`"), why));
+            }
         }
         Ok(self)
     }
+}
+
+/// The number of threads of libtorch.
+pub fn threads() -> i32 {
+    tch::get_num_threads()
 }
 
 /// The error of a GPU that was asked for and is not there.
@@ -82,7 +91,7 @@ mod tests {
 
     #[test]
     fn no_thread_is_refused() {
-        let error = Tch::cpu().with_threads(0).unwrap_err();
-        assert_eq!(error.to_string(), "threads: 0 is not in 1..=2147483647");
+        let error = Tch::cpu().with_threads(0).unwrap_err().to_string();
+        assert!(error.starts_with("backend `tch/0` is not available: libtorch takes"), "{error}");
     }
 }
