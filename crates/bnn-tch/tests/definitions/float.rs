@@ -1,5 +1,4 @@
 //! The float baselines against their definitions.
-#![cfg(feature = "tch")]
 
 use bnn_core::{
     Activation, BinaryBackend, BitMatrix, FloatBackend, Gather, Grid, HostCode, HostOperand, Key,
