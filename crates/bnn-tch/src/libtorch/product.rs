@@ -33,11 +33,8 @@ impl Shape {
 
     /// The product of reals.
     pub fn reals(&self, a: &Tensor, w: &Tensor) -> Result<Tensor> {
-        if self.gather == Gather::Rows {
-            return Ok(a.f_matmul(&w.f_transpose(0, 1)?)?);
-        }
-        let kind = exact(a);
-        let sums = self.convolve(&a.f_to_kind(kind)?, &w.f_to_kind(kind)?)?;
+        let kind = if self.gather == Gather::Rows { Kind::Float } else { exact(a) };
+        let sums = self.multiply(&a.f_to_kind(kind)?, &w.f_to_kind(kind)?)?;
         Ok(sums.f_to_kind(Kind::Float)?)
     }
 
@@ -48,7 +45,7 @@ impl Shape {
         }
         let (kind, device) = (exact(dy), dy.device());
         let a = Tensor::f_zeros([self.a.0, self.a.1], (kind, device))?.f_set_requires_grad(true)?;
-        let y = self.convolve(&a, &w.f_to_kind(kind)?)?;
+        let y = self.multiply(&a, &w.f_to_kind(kind)?)?;
         gradient(&y, dy, &a)
     }
 
@@ -59,7 +56,7 @@ impl Shape {
         }
         let (kind, device) = (exact(dy), dy.device());
         let w = Tensor::f_zeros([self.w.0, self.w.1], (kind, device))?.f_set_requires_grad(true)?;
-        let y = self.convolve(&a.f_to_kind(kind)?, &w)?;
+        let y = self.multiply(&a.f_to_kind(kind)?, &w)?;
         gradient(&y, dy, &w)
     }
 
@@ -72,9 +69,9 @@ impl Shape {
         Err(Error::shape(op, format!("dy {want:?}"), format!("{dy:?}")).into())
     }
 
-    /// The convolution: in f32 oneDNN's, which libtorch asks for the direct algorithm, a sum of
-    /// products that is exact for integers; in f64 whichever libtorch finds fastest.
-    fn convolve(&self, a: &Tensor, w: &Tensor) -> Result<Tensor> {
+    /// The product in the kind of its operands. Convolutions in f32 are oneDNN's, which libtorch asks
+    /// for the direct algorithm, a sum of products that is exact for integers; in f64 any may be taken.
+    fn multiply(&self, a: &Tensor, w: &Tensor) -> Result<Tensor> {
         let Gather::Patches { grid, window } = self.gather else {
             return Ok(a.f_matmul(&w.f_transpose(0, 1)?)?);
         };
@@ -148,8 +145,8 @@ mod tests {
             };
             let (a, w) = (draw(0, a), draw(1, w).f_sign().unwrap());
             let double = |x: &Tensor| x.f_to_kind(Kind::Double).unwrap();
-            let wide = shape.convolve(&double(&a), &double(&w)).unwrap().f_round().unwrap();
-            let narrow = double(&shape.convolve(&a, &w).unwrap());
+            let wide = shape.multiply(&double(&a), &double(&w)).unwrap().f_round().unwrap();
+            let narrow = double(&shape.multiply(&a, &w).unwrap());
             prop_assert!(wide.f_equal(&narrow).unwrap());
         }
     }

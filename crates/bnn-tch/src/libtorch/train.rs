@@ -1,9 +1,8 @@
-//! The contracts of training and of the float baselines.
+//! The contract of training.
 
 use bnn_core::{
-    Activation, Draw, Error, FloatBackend, Gather, Gradient, Grid, Loss, LossGrad, Norm, NormGrad,
-    Normed, Operand, Param, Pooled, Quant, Result, Rule, Running, Spread, TrainBackend, Updated,
-    Window,
+    Draw, Error, Gather, Gradient, Grid, Loss, LossGrad, Norm, NormGrad, Normed, Operand, Param,
+    Pooled, Quant, Result, Rule, Running, Spread, TrainBackend, Updated, Window,
 };
 use tch::{Kind, Tensor};
 
@@ -11,6 +10,7 @@ use super::code::Code;
 use super::device::Tch;
 use super::fault::{self, named};
 use super::norm::{self, Factors};
+use super::operand::{dim, integers, same};
 use super::pool::Pool;
 use super::product::Shape;
 use super::random::{step_size, uniforms};
@@ -107,46 +107,6 @@ impl TrainBackend for Tch {
         let (moved, updated) = named("update", step(param, &gradient, rule, quant, clock))?;
         *param = moved;
         Ok(updated)
-    }
-}
-
-impl FloatBackend for Tch {
-    fn product_real(
-        &self,
-        a: Operand<'_, Self>,
-        w: Operand<'_, Self>,
-        gather: &Gather,
-    ) -> Result<Real> {
-        let product = || {
-            let shape = Shape::new(dim(a), dim(w), gather)?;
-            Real::new(shape.reals(&values(a)?, &values(w)?)?)
-        };
-        named("product_real", product())
-    }
-
-    fn activate(&self, x: &Real, activation: Activation) -> Result<Real> {
-        let value = || {
-            let x = x.tensor()?;
-            Real::new(match activation {
-                Activation::HardTanh => x.f_clamp(-1.0, 1.0)?,
-                // Not max: NaN becomes 0, as in the definition.
-                Activation::Relu => x.f_masked_fill(&x.f_gt(0.0)?.f_logical_not()?, 0.0)?,
-            })
-        };
-        named("activate", value())
-    }
-
-    fn activate_grad(&self, dy: &Real, x: &Real, activation: Activation) -> Result<Real> {
-        let grad = || {
-            same("activate_grad", x.dim, dy.dim)?;
-            let x = x.tensor()?;
-            let passes = match activation {
-                Activation::HardTanh => x.f_abs()?.f_le(1.0)?,
-                Activation::Relu => x.f_gt(0.0)?,
-            };
-            Real::new(dy.tensor()?.f_masked_fill(&passes.f_logical_not()?, 0.0)?)
-        };
-        named("activate_grad", grad())
     }
 }
 
@@ -281,33 +241,4 @@ fn step(
     let tally = update::tally(both.as_ref().map(|[a, b]| [a, b]), &new.value)?;
     let (value, m, v) = (Real::new(new.value)?, Real::new(new.m)?, Real::new(new.v)?);
     Ok((Param { value, m, v }, Updated { code: after, tally: Real::new(tally)? }))
-}
-
-fn dim(operand: Operand<'_, Tch>) -> (usize, usize) {
-    match operand {
-        Operand::Code(code) => code.dim,
-        Operand::Real(real) => real.dim,
-    }
-}
-
-fn values(operand: Operand<'_, Tch>) -> fault::Result<Tensor> {
-    match operand {
-        Operand::Code(code) => code.values(),
-        Operand::Real(real) => real.tensor(),
-    }
-}
-
-/// What a product multiplies, and what scales it afterwards.
-fn integers(operand: Operand<'_, Tch>) -> fault::Result<(Tensor, f64)> {
-    match operand {
-        Operand::Code(code) => Ok((code.integers()?, f64::from(code.scale))),
-        Operand::Real(real) => Ok((real.tensor()?, 1.0)),
-    }
-}
-
-fn same(op: &'static str, want: (usize, usize), got: (usize, usize)) -> fault::Result<()> {
-    if want == got {
-        return Ok(());
-    }
-    Err(Error::shape(op, format!("{want:?}"), format!("{got:?}")).into())
 }
