@@ -64,11 +64,14 @@ fn cache(var: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf> {
         .join("bnn"))
 }
 
-/// What tells cargo where libtorch is.
+/// What tells cargo where libtorch is; and that its threads sleep while they wait, since on cores
+/// that other work shares they would keep themselves from working.
 fn config(folder: &Path) -> String {
     let value = serde_json::Value::from(folder.to_string_lossy()); // the quotes of JSON suit TOML
     format!(
-        "# Written by `cargo xtask libtorch`.\n[env]\nLIBTORCH = {{ value = {value}, relative = false }}\n"
+        "# Written by `cargo xtask libtorch`.\n[env]\n\
+         LIBTORCH = {{ value = {value}, relative = false }}\n\
+         OMP_WAIT_POLICY = \"passive\"\n"
     )
 }
 
