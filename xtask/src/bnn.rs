@@ -38,15 +38,17 @@ impl Bnn {
         Ok(Self { path, digest: record::digest(&bytes) })
     }
 
-    /// Builds the binary of the workspace, with cargo's output shown.
+    /// Builds the binary of the workspace, with cargo's output shown; with the feature that the
+    /// backend needs, if it is one.
     ///
     /// # Errors
     /// A build that fails.
-    pub fn build(root: &Path, features: Option<&str>) -> Result<Self> {
+    pub fn build(root: &Path, features: Option<&str>, backend: Option<&str>) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.current_dir(root).args(["build", "--release", "--package", "bnn", "--bin", "bnn"]);
         command.arg("--message-format=json-render-diagnostics");
+        let features = features.into_iter().chain(backend.and_then(feature));
         command.args(features.map(|names| format!("--features={names}")));
         let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
         if !output.status.success() {
@@ -137,7 +139,19 @@ pub fn complaint(command: &str, output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let text = text.trim();
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    if text.is_empty() { format!("`{command}` failed: {}", output.status) } else { text.into() }
+    if text.is_empty() {
+        format!("`{command}` failed: {}", output.status)
+    } else if text.contains("error while loading shared libraries") {
+        format!("{text}; if that is a part of libtorch, `cargo xtask libtorch` brings it back")
+    } else {
+        text.into()
+    }
+}
+
+/// The feature of `bnn` that has a backend, if it is not a default one.
+fn feature(backend: &str) -> Option<&'static str> {
+    let name = backend.split([':', '/']).next();
+    ["tch"].into_iter().find(|feature| name == Some(feature))
 }
 
 /// The path of the binary in a line of cargo's messages.
@@ -166,6 +180,12 @@ mod tests {
             let command = bnn.train(Path::new("mlp.toml"), &key, &place);
             assert_eq!(command.get_args().any(|arg| arg == "--resume"), resume);
         }
+    }
+
+    #[test]
+    fn a_backend_names_its_feature() {
+        let features = ["tch", "tch:cuda", "cpu/avx2", "reference"].map(feature);
+        assert_eq!(features, [Some("tch"), Some("tch"), None, None]);
     }
 
     #[test]

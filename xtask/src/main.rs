@@ -8,6 +8,7 @@ mod bnn;
 mod cell;
 mod curves;
 mod folder;
+mod libtorch;
 mod machine;
 mod matrix;
 mod progress;
@@ -56,6 +57,7 @@ struct Cli {
 enum Command {
     Reproduce(reproduce::Args),
     Publish(publish::Args),
+    Libtorch(libtorch::Args),
     /// Check what compilers do not: sizes, unsafe code, names, documents, recorded times.
     ///
     /// `cargo test` does the same.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Reproduce(args) => reproduce::run(&args, &root),
         Command::Publish(args) => publish::run(&args, &root),
+        Command::Libtorch(args) => libtorch::run(&args, &root),
         Command::Tidy => tidy::run(&root),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

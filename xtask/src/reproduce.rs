@@ -93,7 +93,7 @@ pub fn run(args: &Args, root: &Path) -> Result<()> {
     atomic::folder(&folder)?;
     let bnn = match &args.bnn {
         Some(path) => Bnn::at(path.clone())?,
-        None => Bnn::build(root, args.features.as_deref())?,
+        None => Bnn::build(root, args.features.as_deref(), args.backend.as_deref())?,
     };
     let plans = bnn.plans(&spec_files(root)?, &args.tier)?;
     let choice = Choice { backend: args.backend.clone(), seeds: args.seeds.map(usize::from) };

@@ -30,7 +30,8 @@ pub struct BackendStatus {
 /// [`Error::Unavailable`] for a backend that is unknown, not compiled in, or not usable here.
 pub fn with_backend<J: WithBackend>(
     name: &str,
-    #[cfg_attr(not(feature = "cpu"), expect(unused_variables))] threads: Option<usize>,
+    #[cfg_attr(not(any(feature = "cpu", feature = "tch")), expect(unused_variables))]
+    threads: Option<usize>,
     job: J,
 ) -> Result<J::Output> {
     match name.split_once('/').unwrap_or((name, "")) {
@@ -39,7 +40,15 @@ pub fn with_backend<J: WithBackend>(
         #[cfg(feature = "cpu")]
         ("cpu", kernel) => Ok(job.run(&cpu(Some(kernel), threads)?)),
         ("reference", "") => Ok(job.run(&Reference)),
-        ("cuda" | "tch", _) => Err(Error::unavailable(
+        #[cfg(feature = "tch")]
+        ("tch", count) => Ok(job.run(&tch(bnn_tch::Tch::cpu(), count, threads)?)),
+        #[cfg(feature = "tch")]
+        ("tch:cuda", "") => Ok(job.run(&tch(bnn_tch::Tch::cuda()?, "", threads)?)),
+        #[cfg(not(feature = "tch"))]
+        ("tch" | "tch:cuda", _) => {
+            Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_LIBTORCH))
+        }
+        ("cuda", _) => Err(Error::unavailable(
             format!("backend `{name}`"),
             "it is not part of this version; `bnn backends` lists what is",
         )),
@@ -60,7 +69,7 @@ pub fn backends() -> Vec<BackendStatus> {
     let mut all = cpu_backends();
     all.push(status("reference", true, "the definitions, on one thread: slow and right"));
     all.push(status("cuda", false, "not part of this version"));
-    all.push(status("tch", false, "not part of this version"));
+    all.extend(tch_backends());
     all
 }
 
@@ -91,4 +100,43 @@ fn cpu_backends() -> Vec<BackendStatus> {
 fn cpu_backends() -> Vec<BackendStatus> {
     let note = "not compiled in; build with the feature `cpu`".into();
     vec![BackendStatus { name: "cpu".into(), usable: false, note }]
+}
+
+/// What to do for a backend that needs libtorch, in a build without it.
+#[cfg(not(feature = "tch"))]
+const WITHOUT_LIBTORCH: &str =
+    "this build has no libtorch; run `cargo xtask libtorch`, then build with `--features tch`";
+
+/// libtorch on as many threads as its name says, or as are asked for, or as there are.
+#[cfg(feature = "tch")]
+fn tch(tch: bnn_tch::Tch, named: &str, threads: Option<usize>) -> Result<bnn_tch::Tch> {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    if named.is_empty() {
+        return tch.with_threads(threads.unwrap_or_else(all));
+    }
+    match named.parse() {
+        Ok(count) if threads.is_none_or(|threads| threads == count) => tch.with_threads(count),
+        _ => Err(Error::unavailable(
+            format!("backend `tch/{named}`"),
+            "behind the slash is the number of threads, the same as any asked for otherwise",
+        )),
+    }
+}
+
+#[cfg(feature = "tch")]
+fn tch_backends() -> Vec<BackendStatus> {
+    let status = |name: &str, missing: Option<Error>| BackendStatus {
+        name: name.into(),
+        usable: missing.is_none(),
+        note: missing.map_or("libtorch: an independent opinion".into(), |error| match error {
+            Error::Unavailable { why, .. } => why,
+            error => error.to_string(),
+        }),
+    };
+    vec![status("tch", None), status("tch:cuda", bnn_tch::Tch::cuda().err())]
+}
+
+#[cfg(not(feature = "tch"))]
+fn tch_backends() -> Vec<BackendStatus> {
+    vec![BackendStatus { name: "tch".into(), usable: false, note: WITHOUT_LIBTORCH.into() }]
 }

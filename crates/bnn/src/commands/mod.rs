@@ -34,7 +34,8 @@ pub struct Device {
     /// Backend, such as `cpu`, `cpu/portable` or `auto`; see `bnn backends`.
     #[arg(long, value_name = "NAME")]
     backend: Option<String>,
-    /// Threads to compute on; all of the machine's by default. Never changes a result.
+    /// Threads to compute on; all of the machine's by default. Never changes a result, except on `tch`,
+    /// which has their number in its name.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }

@@ -65,6 +65,15 @@ fn what_is_not_here_is_named_with_the_remedy() {
     desk.fails("train tiny.toml --data mnist --out run", 3, &["mnist", "nowhere"]);
     desk.fails("train tiny.toml --data imagenet --out run", 1, &["imagenet", "digits"]);
     desk.fails("train tiny.toml --backend cuda --out run", 3, &["cuda"]);
+    #[cfg(not(feature = "tch"))]
+    for backend in ["tch", "tch/2", "tch:cuda"] {
+        let line = format!("train tiny.toml --backend {backend} --out run");
+        desk.fails(&line, 3, &[backend, "`cargo xtask libtorch`", "`--features tch`"]);
+    }
+    #[cfg(feature = "tch")]
+    for backend in ["tch/mkl", "tch/0", "tch/2 --threads 1"] {
+        desk.fails(&format!("train tiny.toml --backend {backend} --out run"), 3, &["threads"]);
+    }
     desk.fails("train tiny.toml --backend cpu/mmx --out run", 3, &["mmx", "portable"]);
     desk.fails("train absent.toml --out run", 1, &["absent.toml"]);
     let tier = ["tiny.toml: no tier `huge`; it has no tiers"];

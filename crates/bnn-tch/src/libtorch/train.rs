@@ -1,0 +1,244 @@
+//! The contract of training.
+
+use bnn_core::{
+    Draw, Error, Gather, Gradient, Grid, Loss, LossGrad, Norm, NormGrad, Normed, Operand, Param,
+    Pooled, Quant, Result, Rule, Running, Spread, TrainBackend, Updated, Window,
+};
+use tch::{Kind, Tensor};
+
+use super::code::Code;
+use super::device::Tch;
+use super::fault::{self, named};
+use super::norm::{self, Factors};
+use super::operand::{dim, integers, same};
+use super::pool::Pool;
+use super::product::Shape;
+use super::random::{step_size, uniforms};
+use super::real::Real;
+use super::update::{self, State};
+use super::{levels, loss};
+
+impl TrainBackend for Tch {
+    fn product_grad_input(&self, dy: &Real, w: Operand<'_, Self>, gather: &Gather) -> Result<Real> {
+        named("product_grad_input", grad_input(dy, w, gather))
+    }
+
+    fn product_grad_weight(
+        &self,
+        dy: &Real,
+        a: Operand<'_, Self>,
+        gather: &Gather,
+    ) -> Result<Real> {
+        named("product_grad_weight", grad_weight(dy, a, gather).and_then(Real::new))
+    }
+
+    fn norm(
+        &self,
+        x: &Real,
+        gamma: &Real,
+        beta: &Real,
+        running: &mut Running<Self>,
+        norm: &Norm,
+    ) -> Result<Normed<Self>> {
+        let (normed, moved) = named("norm", batch_norm(x, [gamma, beta], running, norm))?;
+        *running = moved;
+        Ok(normed)
+    }
+
+    fn norm_grad(
+        &self,
+        dy: &Real,
+        x: &Real,
+        gamma: &Real,
+        normed: &Normed<Self>,
+        norm: &Norm,
+    ) -> Result<NormGrad<Self>> {
+        named("norm_grad", norm_grad(dy, x, gamma, normed, norm))
+    }
+
+    fn norm_eval(
+        &self,
+        x: &Real,
+        gamma: &Real,
+        beta: &Real,
+        running: &Running<Self>,
+        norm: &Norm,
+    ) -> Result<Real> {
+        named("norm_eval", norm_eval(x, [gamma, beta], running, norm))
+    }
+
+    fn max_pool(&self, x: &Real, grid: Grid, window: Window) -> Result<Pooled<Self>> {
+        named("max_pool", max_pool(x, grid, window))
+    }
+
+    fn max_pool_grad(&self, dy: &Real, taps: &Real, grid: Grid, window: Window) -> Result<Real> {
+        named("max_pool_grad", max_pool_grad(dy, taps, grid, window))
+    }
+
+    fn pass_through(&self, dy: &Real, x: &Real, code: &Code, quant: &Quant) -> Result<Real> {
+        named("pass_through", pass_through(dy, x, code, quant))
+    }
+
+    fn dropout(&self, x: &Code, keep: f32, draw: Draw<'_, Self>) -> Result<Code> {
+        named("dropout", dropout(x, keep, draw))
+    }
+
+    fn loss(&self, scores: &Real, labels: &Real, loss: Loss) -> Result<LossGrad<Self>> {
+        let [grad, tally] = named("loss", loss::loss(scores, labels, loss))?;
+        Ok(LossGrad {
+            grad: named("loss", Real::new(grad))?,
+            tally: named("loss", Real::new(tally))?,
+        })
+    }
+
+    fn update(
+        &self,
+        param: &mut Param<Self>,
+        gradient: Gradient<'_, Self>,
+        rule: &Rule,
+        quant: Option<&Quant>,
+        clock: &Real,
+    ) -> Result<Updated<Self>> {
+        let gradient = match gradient {
+            Gradient::Ready(gradient) => gradient.tensor(),
+            Gradient::Product { dy, a, gather } => grad_weight(dy, a, gather),
+        };
+        let gradient = named("update", gradient.and_then(Real::new))?;
+        let (moved, updated) = named("update", step(param, &gradient, rule, quant, clock))?;
+        *param = moved;
+        Ok(updated)
+    }
+}
+
+fn grad_input(dy: &Real, w: Operand<'_, Tch>, gather: &Gather) -> fault::Result<Real> {
+    let (outputs, depth) = dim(w);
+    let a = (gather.in_rows(dy.dim.0)?, depth / gather.taps());
+    let shape = Shape::new(a, (outputs, depth), gather)?;
+    shape.check("product_grad_input", dy.dim)?;
+    let (w, scale) = integers(w)?;
+    Real::new(shape.grad_operand(&dy.tensor()?, &w)?.f_mul_scalar(scale)?)
+}
+
+fn grad_weight(dy: &Real, a: Operand<'_, Tch>, gather: &Gather) -> fault::Result<Tensor> {
+    gather.out_rows(dim(a).0)?; // refuses windows whose taps overflow
+    let w = (dy.dim.1, gather.taps() * dim(a).1);
+    let shape = Shape::new(dim(a), w, gather)?;
+    shape.check("product_grad_weight", dy.dim)?;
+    let (a, scale) = integers(a)?;
+    Ok(shape.grad_weights(&dy.tensor()?, &a)?.f_mul_scalar(scale)?)
+}
+
+fn batch_norm(
+    x: &Real,
+    [gamma, beta]: [&Real; 2],
+    old: &Running<Tch>,
+    norm: &Norm,
+) -> fault::Result<(Normed<Tch>, Running<Tch>)> {
+    norm::check("norm", x, &[gamma, beta, &old.mean, &old.spread])?;
+    let (samples, x) = (x.dim.0, x.tensor()?);
+    let [mean, variance] = norm::statistics(&x, norm.shift)?;
+    let inverse_deviation = norm::inverse_deviation(&variance, norm)?;
+    let gain = norm::gain(&gamma.tensor()?, &inverse_deviation, norm)?;
+    let y = norm::apply(&x, &mean, &gain, &beta.tensor()?)?;
+    let spread = norm::batch_spread(&variance, samples, norm)?;
+    let moved = Running {
+        mean: Real::new(norm::running(&old.mean.tensor()?, &mean, norm)?)?,
+        spread: Real::new(norm::running(&old.spread.tensor()?, &spread, norm)?)?,
+    };
+    let inverse_deviation = Real::new(inverse_deviation)?;
+    Ok((Normed { y: Real::new(y)?, mean: Real::new(mean)?, inverse_deviation }, moved))
+}
+
+fn norm_grad(
+    dy: &Real,
+    x: &Real,
+    gamma: &Real,
+    normed: &Normed<Tch>,
+    norm: &Norm,
+) -> fault::Result<NormGrad<Tch>> {
+    norm::check("norm_grad", x, &[gamma, &normed.mean, &normed.inverse_deviation])?;
+    same("norm_grad", x.dim, dy.dim)?;
+    let grads = if norm.shift {
+        let (mean, inverse_deviation) = (normed.mean.tensor()?, normed.inverse_deviation.tensor()?);
+        let gain = norm::gain(&gamma.tensor()?, &inverse_deviation, norm)?;
+        let factors = Factors { mean, inverse_deviation, gain };
+        norm::shift_grad(&dy.tensor()?, &x.tensor()?, &factors)?
+    } else {
+        norm::plain_grad(&dy.double()?, &x.double()?, &gamma.double()?, norm)?
+    };
+    let [x, gamma, beta] = grads.map(|grad| Real::new(grad.f_to_kind(Kind::Float)?));
+    Ok(NormGrad { x: x?, gamma: gamma?, beta: beta? })
+}
+
+fn norm_eval(
+    x: &Real,
+    [gamma, beta]: [&Real; 2],
+    running: &Running<Tch>,
+    norm: &Norm,
+) -> fault::Result<Real> {
+    norm::check("norm_eval", x, &[gamma, beta, &running.mean, &running.spread])?;
+    let spread = running.spread.tensor()?;
+    let inverse_deviation = match norm.running {
+        Spread::InverseDeviation => spread,
+        Spread::Variance => norm::inverse_deviation(&spread, norm)?,
+    };
+    let gain = norm::gain(&gamma.tensor()?, &inverse_deviation, norm)?;
+    let mean = running.mean.tensor()?;
+    Real::new(norm::apply(&x.tensor()?, &mean, &gain, &beta.tensor()?)?)
+}
+
+fn max_pool(x: &Real, grid: Grid, window: Window) -> fault::Result<Pooled<Tch>> {
+    Gather::Patches { grid, window }.out_rows(x.dim.0)?;
+    let (pool, x) = (Pool::new(grid, window)?, x.tensor()?);
+    let winners = pool.winners(&x)?;
+    Ok(Pooled { y: Real::new(pool.take(&x, &winners)?)?, taps: Real::new(pool.taps(&winners)?)? })
+}
+
+fn max_pool_grad(dy: &Real, taps: &Real, grid: Grid, window: Window) -> fault::Result<Real> {
+    same("max_pool_grad", dy.dim, taps.dim)?;
+    Gather::Patches { grid, window }.in_rows(dy.dim.0)?;
+    Real::new(Pool::new(grid, window)?.grad(&dy.tensor()?, &taps.tensor()?)?)
+}
+
+fn pass_through(dy: &Real, x: &Real, code: &Code, quant: &Quant) -> fault::Result<Real> {
+    same("pass_through", x.dim, dy.dim)?;
+    same("pass_through", x.dim, code.dim)?;
+    let raised = dy.tensor()?.f_mul_scalar(f64::from(code.scale / quant.levels.scale))?;
+    let mut passes = x.tensor()?.f_abs()?.f_le(f64::from(quant.range))?;
+    if let Some(mask) = code.mask()? {
+        passes = passes.f_logical_and(&mask)?;
+    }
+    Real::new(raised.f_masked_fill(&passes.f_logical_not()?, 0.0)?)
+}
+
+fn dropout(x: &Code, keep: f32, draw: Draw<'_, Tch>) -> fault::Result<Code> {
+    if !(keep > 0.0 && keep <= 1.0) {
+        return Err(Error::value("keep", format!("{keep} is not in (0, 1]")).into());
+    }
+    let mut kept = uniforms(draw.clock, draw.stream, x.dim)?.f_lt(f64::from(keep))?;
+    if let Some(mask) = x.mask()? {
+        kept = kept.f_logical_and(&mask)?;
+    }
+    x.like(x.planes()?, Some(kept), x.scale / keep)
+}
+
+fn step(
+    param: &Param<Tch>,
+    gradient: &Real,
+    rule: &Rule,
+    quant: Option<&Quant>,
+    clock: &Real,
+) -> fault::Result<(Param<Tch>, Updated<Tch>)> {
+    update::check(&param.value, &[gradient.dim, param.m.dim, param.v.dim])?;
+    let old = State { value: param.value.tensor()?, m: param.m.tensor()?, v: param.v.tensor()? };
+    let new = update::step(&old, &gradient.tensor()?, rule, &step_size(clock)?)?;
+    let encode = |value| quant.map(|quant| levels::encode(value, quant)).transpose();
+    let (before, after) = (encode(&old.value)?, encode(&new.value)?);
+    let both = match (&before, &after) {
+        (Some(before), Some(after)) => Some([before.integers()?, after.integers()?]),
+        _ => None,
+    };
+    let tally = update::tally(both.as_ref().map(|[a, b]| [a, b]), &new.value)?;
+    let (value, m, v) = (Real::new(new.value)?, Real::new(new.m)?, Real::new(new.v)?);
+    Ok((Param { value, m, v }, Updated { code: after, tally: Real::new(tally)? }))
+}
