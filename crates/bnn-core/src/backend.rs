@@ -1,4 +1,5 @@
-//! The contract of inference: nine methods that a device must offer to run a network.
+//! The contract of inference: nine methods that a device must offer to run a network, and one that it
+//! may.
 
 use crate::{Gather, Grid, HostCode, Levels, Matrix, MatrixView, Quant, Result, Window};
 
@@ -70,6 +71,12 @@ pub trait BinaryBackend: Send + Sync + Sized + 'static {
     /// # Errors
     /// [`Error::Value`](crate::Error::Value) for a code with holes.
     fn pool(&self, x: &Self::Code, grid: Grid, window: Window) -> Result<Self::Code>;
+
+    /// Runs operations that follow one another, as one piece of work: a backend with threads of its own
+    /// does so on them, and need not wake them for every operation.
+    fn together<R: Send>(&self, operations: impl FnOnce() -> R + Send) -> R {
+        operations()
+    }
 }
 
 /// The random numbers of one operation of one step.

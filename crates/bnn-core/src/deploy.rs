@@ -61,6 +61,17 @@ impl<'a, B: BinaryBackend> Session<'a, B> {
     /// # Errors
     /// [`Error::Shape`] if the rows are not images of the network's size; what the device says.
     pub fn scores(&self, images: ArrayView2<'_, u8>) -> Result<Matrix> {
+        let mut scores = self.backend.together(|| self.products(images))?;
+        let output = &self.network.output;
+        for ((_, class), score) in scores.indexed_iter_mut() {
+            *score =
+                Norm::apply(*score, output.mean[class], output.gain[class], output.beta[class]);
+        }
+        Ok(scores)
+    }
+
+    /// The products of the last layer.
+    fn products(&self, images: ArrayView2<'_, u8>) -> Result<Matrix> {
         let mut code = self.put(images)?;
         for (block, device) in self.network.hidden.iter().zip(&self.hidden) {
             let (gather, levels) = (&block.gather, &block.levels);
@@ -70,14 +81,8 @@ impl<'a, B: BinaryBackend> Session<'a, B> {
                 code = self.backend.pool(&code, pool.grid, pool.window)?;
             }
         }
-        let output = &self.network.output;
-        let product = self.backend.product(&code, &self.output, &output.gather)?;
-        let mut scores = self.backend.get(&product)?;
-        for ((_, class), score) in scores.indexed_iter_mut() {
-            *score =
-                Norm::apply(*score, output.mean[class], output.gain[class], output.beta[class]);
-        }
-        Ok(scores)
+        let gather = &self.network.output.gather;
+        self.backend.get(&self.backend.product(&code, &self.output, gather)?)
     }
 
     /// Images on the device: rows of images become rows of pixels where the first layer reads pixels.

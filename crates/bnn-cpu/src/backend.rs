@@ -54,4 +54,8 @@ impl BinaryBackend for Cpu {
     fn pool(&self, x: &Code, grid: Grid, window: Window) -> Result<Code> {
         pooling::pool(self, x, grid, window)
     }
+
+    fn together<R: Send>(&self, operations: impl FnOnce() -> R + Send) -> R {
+        self.workers.install(operations)
+    }
 }

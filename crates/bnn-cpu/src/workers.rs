@@ -56,10 +56,14 @@ impl Workers {
         if self.count() == 1 || tasks.size_hint().1.is_some_and(|most| most <= 1) {
             return tasks.for_each(run);
         }
-        let shared = move || tasks.par_bridge().for_each(run);
+        self.install(move || tasks.par_bridge().for_each(run));
+    }
+
+    /// Runs work on one of the threads, from which the others are at hand.
+    pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.own {
-            Some(pool) => pool.install(shared),
-            None => shared(),
+            Some(pool) => pool.install(work),
+            None => work(),
         }
     }
 }

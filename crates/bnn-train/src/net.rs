@@ -95,12 +95,14 @@ impl<B: TrainBackend> Net<B> {
         loss: bnn_core::Loss,
         clock: &Clock,
     ) -> Result<StepTally<B>> {
-        let clock = backend.put(clock.to_row().view())?;
-        let saved = self.forward(backend, batch.images, &clock)?;
-        let scores = saved.last().expect("a network has a layer").normed();
-        let graded = backend.loss(scores, &batch.labels, loss)?;
-        let layers = self.backward(backend, graded.grad, &saved, &clock)?;
-        Ok(StepTally { loss: graded.tally, layers })
+        backend.together(|| {
+            let clock = backend.put(clock.to_row().view())?;
+            let saved = self.forward(backend, batch.images, &clock)?;
+            let scores = saved.last().expect("a network has a layer").normed();
+            let graded = backend.loss(scores, &batch.labels, loss)?;
+            let layers = self.backward(backend, graded.grad, &saved, &clock)?;
+            Ok(StepTally { loss: graded.tally, layers })
+        })
     }
 
     /// Scores of a batch by the running statistics, on packed kernels.
@@ -108,15 +110,17 @@ impl<B: TrainBackend> Net<B> {
     /// # Errors
     /// What the backend says.
     pub fn evaluate(&self, backend: &B, images: B::Code) -> Result<Matrix> {
-        let mut code = images;
-        for block in &self.blocks {
-            let normed = block.evaluate(backend, &code)?;
-            match &block.form.activation {
-                Some(activation) => code = backend.encode(&normed, &activation.quant, None)?,
-                None => return backend.get(&normed),
+        backend.together(|| {
+            let mut code = images;
+            for block in &self.blocks {
+                let normed = block.evaluate(backend, &code)?;
+                match &block.form.activation {
+                    Some(activation) => code = backend.encode(&normed, &activation.quant, None)?,
+                    None => return backend.get(&normed),
+                }
             }
-        }
-        unreachable!("the last block has no activation")
+            unreachable!("the last block has no activation")
+        })
     }
 
     fn forward(&mut self, backend: &B, images: B::Code, clock: &B::Real) -> Result<Vec<Saved<B>>> {
