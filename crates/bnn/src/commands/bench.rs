@@ -28,7 +28,7 @@ const ALLOWED: f64 = 1.05;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Only cases whose names contain this text.
+    /// Only the case of this name, or else those whose names contain this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Name the cases and stop.
@@ -63,6 +63,13 @@ pub struct Args {
     data_dir: DataDir,
 }
 
+/// The case of a name, or those whose names contain a text.
+fn choose(only: &str) -> Vec<Case> {
+    let named = cases().into_iter().find(|case| case.name == only);
+    let containing = || cases().into_iter().filter(|case| case.name.contains(only)).collect();
+    named.map_or_else(containing, |case| vec![case])
+}
+
 /// Times the cases and prints a table of each.
 pub fn run(args: &Args) -> Result<()> {
     if args.peaks {
@@ -71,7 +78,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let chosen = match (&args.model, &args.data) {
         (Some(model), Some(data)) => vec![model_case(model, data, &args.data_dir)?],
-        _ => cases().into_iter().filter(|case| case.name.contains(&args.only)).collect(),
+        _ => choose(&args.only),
     };
     ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
     let budget = Duration::try_from_secs_f64(args.seconds);

@@ -25,6 +25,9 @@ fn cases_are_named() {
     let out = desk.bnn("bench --list --only square").output().unwrap();
     let want = "square/1024\nsquare/2048\nsquare/4096\nsquare/8192\n";
     assert_eq!(String::from_utf8(out.stdout).unwrap(), want);
+    for (only, count) in [("dense/b1/4096x4096", 1), ("b1/4096x4096", 2)] {
+        assert_eq!(desk.works(&format!("bench --list --only {only}")).lines().count(), count);
+    }
     desk.fails("bench --only triangle", 1, &["no case contains `triangle`", "--list"]);
     desk.fails("bench --only dense/b1/577 --kernel mmx", 3, &["cpu/mmx", "portable"]);
     desk.fails("bench --only dense/b1/577 --threads 0", 1, &["threads", "1..="]);
