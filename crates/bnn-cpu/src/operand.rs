@@ -1,5 +1,7 @@
 //! Operands of products with reals: codes decoded, rows gathered.
 
+use std::ops::Range;
+
 use bnn_core::{Gather, Operand};
 
 use crate::code::Code;
@@ -54,15 +56,56 @@ pub(crate) fn gathered(
     let channels = dim(operand).1;
     let depth = gather.taps() * channels;
     let mut out = cpu.take(count * depth);
-    for (row, out) in (first..).zip(out.chunks_exact_mut(depth.max(1))) {
-        if !matches!(gather, Gather::Rows) {
-            out.fill(0.0);
-        }
+    let lines = (first..).zip(out.chunks_exact_mut(depth.max(1)));
+    let Gather::Patches { .. } = gather else {
+        lines.for_each(|(row, out)| read(cpu, operand, row, out));
+        return out;
+    };
+    let images = images(gather, (first, count));
+    let pixels = Pixels::of(cpu, operand, images);
+    for (row, out) in lines {
+        out.fill(0.0);
         for (tap, source) in gather.sources(row) {
-            read(cpu, operand, source, &mut out[tap * channels..][..channels]);
+            out[tap * channels..][..channels].copy_from_slice(pixels.row(source));
         }
     }
     out
+}
+
+/// Rows of the images behind some output rows.
+fn images(gather: &Gather, (first, count): (usize, usize)) -> Range<usize> {
+    let Gather::Patches { grid, window } = gather else { return first..first + count };
+    let out = window.positions(*grid).expect("the window was checked").pixels();
+    let (from, to) = (first / out, (first + count).div_ceil(out));
+    from * grid.pixels()..to * grid.pixels()
+}
+
+/// Rows of an operand as reals, each decoded once though windows overlap.
+struct Pixels<'a> {
+    numbers: Reals<'a>,
+    /// The first row.
+    first: usize,
+    channels: usize,
+}
+
+impl<'a> Pixels<'a> {
+    fn of(cpu: &Cpu, operand: &Operand<'a, Cpu>, rows: Range<usize>) -> Self {
+        let channels = dim(operand).1;
+        let (numbers, first) = match operand {
+            Operand::Real(real) => (Reals::Borrowed(real), 0),
+            Operand::Code(code) => {
+                let mut numbers = cpu.take(rows.len() * channels);
+                let lines = numbers.chunks_exact_mut(channels.max(1));
+                rows.clone().zip(lines).for_each(|(row, out)| decode(cpu, code, row, 0, out));
+                (Reals::Decoded(numbers), rows.start)
+            }
+        };
+        Self { numbers, first, channels }
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        &self.numbers.numbers()[(row - self.first) * self.channels..][..self.channels]
+    }
 }
 
 fn read(cpu: &Cpu, operand: &Operand<'_, Cpu>, row: usize, out: &mut [f32]) {
@@ -74,8 +117,34 @@ fn read(cpu: &Cpu, operand: &Operand<'_, Cpu>, row: usize, out: &mut [f32]) {
 
 /// The values of columns `from..` of a row of a code; `from` is a whole number of words.
 pub(crate) fn decode(cpu: &Cpu, code: &Code, row: usize, from: usize, out: &mut [f32]) {
-    cpu.kernel.lanes(Decode { code, row, word: from / 64, out });
+    match code.bytes().filter(|_| code.mask.is_none()) {
+        Some(bytes) => {
+            let bytes = &bytes[row * code.cols + from..][..out.len()];
+            cpu.kernel.lanes(DecodeBytes { bytes, scale: code.scale, out });
+        }
+        None => cpu.kernel.lanes(Decode { code, row, word: from / 64, out }),
+    }
 }
+
+struct DecodeBytes<'a> {
+    bytes: &'a [u8],
+    scale: f32,
+    out: &'a mut [f32],
+}
+
+impl Lanes for DecodeBytes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (out, &byte) in self.out.iter_mut().zip(self.bytes) {
+            *out = (2 * i32::from(byte) - 255) as f32 * self.scale;
+        }
+    }
+}
+
+/// Columns whose loop is not worth the registers of a whole word: those of a pixel of few channels.
+const FEW: usize = 16;
 
 struct Decode<'a> {
     code: &'a Code,
@@ -93,11 +162,18 @@ impl Lanes for Decode<'_> {
         let (bits, mask, words) = (code.row(row), code.mask_row(row), code.words());
         for (at, out) in out.chunks_mut(64).enumerate() {
             let mut sums = [0; 64];
-            for (plane, &weight) in code.weights.iter().enumerate() {
-                let bits = bits[plane * words + word + at];
-                for (bit, sum) in sums.iter_mut().enumerate() {
-                    *sum += if bits >> bit & 1 == 1 { weight } else { -weight };
+            let add = |sums: &mut [i32]| {
+                for (plane, &weight) in code.weights.iter().enumerate() {
+                    let bits = bits[plane * words + word + at];
+                    for (bit, sum) in sums.iter_mut().enumerate() {
+                        *sum += if bits >> bit & 1 == 1 { weight } else { -weight };
+                    }
                 }
+            };
+            if out.len() < FEW {
+                add(&mut sums[..out.len()])
+            } else {
+                add(&mut sums)
             }
             let mask = mask.map_or(u64::MAX, |mask| mask[word + at]);
             for (bit, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
