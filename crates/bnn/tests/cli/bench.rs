@@ -28,6 +28,7 @@ fn cases_are_named() {
     for (only, count) in [("dense/b1/4096x4096", 1), ("b1/4096x4096", 2)] {
         assert_eq!(desk.works(&format!("bench --list --only {only}")).lines().count(), count);
     }
+    desk.fails("bench --check --only square/8192", 1, &["--check", "take smaller ones"]);
     desk.fails("bench --only triangle", 1, &["no case contains `triangle`", "--list"]);
     desk.fails("bench --only dense/b1/577 --kernel mmx", 3, &["cpu/mmx", "portable"]);
     desk.fails("bench --only dense/b1/577 --threads 0", 1, &["threads", "1..="]);

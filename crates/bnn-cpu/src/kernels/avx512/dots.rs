@@ -62,6 +62,7 @@ fn tile<const R: usize, const P: usize>(
             }
         }
     }
+    // A copy entry by entry: sums that others look into would lie in memory throughout the loops.
     let mut values = [[_mm512_setzero_si512(); P]; R];
     for at in 0..R {
         for part in 0..P {

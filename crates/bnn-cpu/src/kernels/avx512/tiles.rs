@@ -128,6 +128,7 @@ fn tile<const R: usize, const P: usize, const MASKED: bool>(
             }
         }
     }
+    // Apart from the totals: these would lie in memory throughout the loops if others looked into them.
     let mut counts = [[_mm512_setzero_si512(); P]; R];
     for at in 0..R {
         for pair in 0..P.div_ceil(2) {
