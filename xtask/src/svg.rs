@@ -54,3 +54,9 @@ pub fn dot(text: &mut String, [x, y]: [f64; 2], colour: &str, title: &str) {
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+/// The colour of one of many: those beyond the common colours take darker ones.
+pub fn colour(at: usize) -> &'static str {
+    const MORE: [&str; 4] = ["#bf3989", "#0a3069", "#24292f", "#bc4c00"];
+    COLOURS.iter().chain(&MORE).nth(at % (COLOURS.len() + MORE.len())).unwrap_or(&GREY)
+}

@@ -5,7 +5,7 @@ use super::record::Bench;
 use super::text::time;
 use super::timings::{Row, Timed};
 use crate::summary::percent;
-use crate::svg::{COLOURS, GREY, bar, label, page};
+use crate::svg::{GREY, bar, colour, label, page};
 
 const WIDTH: f64 = 640.0;
 /// Left and right edge of the bars; names lie left of them, figures to their right.
@@ -75,9 +75,8 @@ impl Panel {
         for (at, (name, length, figure)) in self.bars.iter().enumerate() {
             y += PITCH;
             let end = length * (right - left);
-            let colour = COLOURS[at % COLOURS.len()];
             label(text, [left - 6.0, y], "end", GREY, name);
-            bar(text, [left, y - 10.0], [end, THICK], colour);
+            bar(text, [left, y - 10.0], [end, THICK], colour(at));
             label(text, [left + end + 6.0, y], "start", GREY, figure);
         }
         y + 2.0 * PITCH

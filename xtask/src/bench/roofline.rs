@@ -4,7 +4,7 @@
 use super::record::Bench;
 use super::text::{block, rate};
 use super::timings::{Reading, Timed};
-use crate::svg::{COLOURS, GREY, LIGHT, dot, label, page, path};
+use crate::svg::{GREY, LIGHT, colour, dot, label, page, path};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 540.0;
@@ -70,12 +70,6 @@ fn names<'a>(timed: &[&'a Timed]) -> Vec<&'a str> {
         }
     }
     names
-}
-
-/// Contenders beyond the common colours take darker ones.
-fn colour(at: usize) -> &'static str {
-    const MORE: [&str; 4] = ["#bf3989", "#0a3069", "#24292f", "#bc4c00"];
-    COLOURS.iter().chain(&MORE).nth(at % (COLOURS.len() + MORE.len())).unwrap_or(&GREY)
 }
 
 impl Scale {
