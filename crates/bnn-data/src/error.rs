@@ -42,6 +42,16 @@ pub enum Error {
         /// What is wrong there.
         why: String,
     },
+    /// Something within a folder or an archive is not what it should be.
+    #[error("{}, {entry}: {why}", path.display())]
+    Entry {
+        /// The folder or the archive.
+        path: PathBuf,
+        /// What is at fault, by its place within.
+        entry: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file is whole but not the published one.
     #[error("{}: {why}; remove it and fetch it again", path.display())]
     Wrong {
@@ -58,6 +68,14 @@ pub enum Error {
     NoFolder {
         /// Name of the data set.
         name: &'static str,
+    },
+    /// No server is known to publish a data set.
+    #[error("data set `{name}` cannot be fetched without --mirror; {remedy}")]
+    NoMirror {
+        /// Name of the data set.
+        name: &'static str,
+        /// How to get the data set.
+        remedy: &'static str,
     },
     /// No mirror gave a file.
     #[cfg(feature = "download")]
@@ -103,6 +121,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File { path: path.into(), source }
+    }
+
+    pub(crate) fn entry(path: &Path, entry: impl Into<String>, why: String) -> Self {
+        Self::Entry { path: path.into(), entry: entry.into(), why }
     }
 
     pub(crate) fn images(why: String) -> Self {

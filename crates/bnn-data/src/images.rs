@@ -141,25 +141,36 @@ pub struct Dataset {
     pub validation: Images,
     /// Images to judge by.
     pub test: Images,
+    class_names: Vec<String>,
 }
 
 impl Dataset {
-    /// A data set of three sets of images.
+    /// A data set of three sets of images, whose classes are named by their numbers.
     ///
     /// # Panics
     /// Unless the three agree in the size of their images and in their classes.
     pub fn new(name: impl Into<String>, train: Images, validation: Images, test: Images) -> Self {
         assert_eq!(train.shape(), validation.shape(), "training and validation images differ");
         assert_eq!(train.shape(), test.shape(), "training and test images differ");
-        Self { name: name.into(), train, validation, test }
+        let class_names = (0..train.classes()).map(|class| class.to_string()).collect();
+        Self { name: name.into(), train, validation, test, class_names }
+    }
+
+    /// The same data set with names for its classes, in the order of their numbers.
+    ///
+    /// # Panics
+    /// Unless there is one name per class.
+    pub fn with_class_names(self, class_names: Vec<String>) -> Self {
+        assert_eq!(class_names.len(), self.train.classes(), "one name per class");
+        Self { class_names, ..self }
     }
 
     /// Names of the classes, in the order of their numbers.
     pub fn class_names(&self) -> Vec<String> {
-        (0..self.train.classes()).map(|class| class.to_string()).collect()
+        self.class_names.clone()
     }
 
-    /// SHA-256 of everything but the name, in hexadecimal digits: which images a result is about.
+    /// SHA-256 of everything but the names, in hexadecimal digits: which images a result is about.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for images in [&self.train, &self.validation, &self.test] {

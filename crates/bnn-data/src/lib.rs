@@ -15,6 +15,8 @@ pub mod download;
 mod published;
 mod verify;
 
+mod cifar10_jpeg;
+pub mod class_folders;
 mod digits;
 pub mod idx;
 mod mnist;

@@ -70,19 +70,23 @@ impl Desk {
 fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     let desk = Desk::new();
     assert_snapshot!(desk.bnn("data list", 0).0, @"
-    digits   drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
-             here: drawn when loaded
-    mnist    handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
-             absent: data set `mnist` is not in DESK/cache/bnn; fetch it with `bnn data fetch mnist` (and the same --data-dir, if one was given), or put the four MNIST files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    digits       drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
+                 here: drawn when loaded
+    mnist        handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
+                 absent: data set `mnist` is not in DESK/cache/bnn; fetch it with `bnn data fetch mnist` (and the same --data-dir, if one was given), or put the four MNIST files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                 absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
     ");
     for file in FILES {
         desk.write(&format!("cache/bnn/mnist/{file}.gz"), b"");
     }
     assert_snapshot!(desk.bnn("data list", 0).0, @"
-    digits   drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
-             here: drawn when loaded
-    mnist    handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
-             here: DESK/cache/bnn/mnist
+    digits       drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
+                 here: drawn when loaded
+    mnist        handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
+                 here: DESK/cache/bnn/mnist
+    cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                 absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
     ");
     fs::remove_file(desk.path("cache/bnn/mnist/t10k-labels-idx1-ubyte.gz")).unwrap();
     let rows = desk.json("data list", 0);
@@ -136,8 +140,26 @@ fn a_set_without_files_has_nothing_to_fetch_or_verify() {
     let desk = Desk::new();
     assert_eq!(desk.bnn("data fetch digits", 0).0, "digits needs no files\n");
     assert_eq!(desk.bnn("data verify digits", 0).0, "digits needs no files\n");
-    assert!(desk.bnn("data fetch imagenet", 1).1.contains("known are `digits`, `mnist`"));
+    assert!(
+        desk.bnn("data fetch imagenet", 1)
+            .1
+            .contains("known are `digits`, `mnist`, `cifar10-jpeg`")
+    );
     assert!(!desk.path("cache").exists());
+}
+
+#[test]
+fn a_set_that_no_server_has_wants_a_mirror() {
+    let desk = Desk::new();
+    let (_, err) = desk.bnn("data fetch cifar10-jpeg", 1);
+    let start =
+        "error: data set `cifar10-jpeg` cannot be fetched without --mirror; put cifar10-jpeg";
+    assert!(err.starts_with(start), "{err}");
+    assert!(!desk.path("cache").exists());
+    let server = Server::start(vec![Reply::File(b"<html>".to_vec())]);
+    let (_, err) = desk.bnn(&format!("data fetch cifar10-jpeg --mirror {}", server.url), 1);
+    assert!(err.contains("cannot fetch cifar10-jpeg.tar.gz: "), "{err}");
+    assert_eq!(server.requests(), ["/cifar10-jpeg.tar.gz"]);
 }
 
 #[test]

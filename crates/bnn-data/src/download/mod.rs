@@ -114,6 +114,13 @@ pub fn fetch(
         return Ok(Fetched { name: source.name, folder: None, files: vec![] });
     };
     let folder = lookup.destination(source.name, &published.names())?;
+    if published.mirrors.is_empty() && options.mirrors.is_empty() {
+        let here = published.files.iter().map(|file| kept(&folder, file));
+        let files = here.collect::<Result<Option<Vec<_>>>>()?;
+        let (name, remedy) = (source.name, published.remedy);
+        let files = files.ok_or(Error::NoMirror { name, remedy })?;
+        return Ok(Fetched { name, folder: Some(folder), files });
+    }
     let files = fetch_files(published, &folder, options, observer)?;
     Ok(Fetched { name: source.name, folder: Some(folder), files })
 }

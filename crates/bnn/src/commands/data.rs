@@ -106,7 +106,7 @@ fn run_list(args: &List) -> Result<()> {
             row[key] = json!(place);
             output::json(&row)?;
         } else {
-            output::line(&format!("{name:<8} {about}\n         {state}: {place}"))?;
+            output::line(&format!("{name:<12} {about}\n             {state}: {place}"))?;
         }
     }
     Ok(())

@@ -181,7 +181,7 @@ impl Train<'_> {
 /// The network, what it takes, and what it is trained on.
 fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) -> String {
     let count = |count: usize| count_text(count as u64);
-    let Dataset { name, train, validation, test } = data;
+    let Dataset { name, train, validation, test, .. } = data;
     let Summary { layers, total, memory, .. } = summary;
     let (epochs, batch) = (spec.last_epoch(), spec.train.batch);
     let weight_bits: usize = layers.iter().map(|layer| layer.weights * layer.weight_bits).sum();
