@@ -15,12 +15,14 @@ pub mod download;
 mod published;
 mod verify;
 
+mod cifar10;
 mod cifar10_jpeg;
 pub mod class_folders;
 mod digits;
 pub mod idx;
 mod mnist;
 
+mod archive;
 mod digest;
 mod gzip;
 

@@ -74,6 +74,8 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
                  here: drawn when loaded
     mnist        handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
                  absent: data set `mnist` is not in DESK/cache/bnn; fetch it with `bnn data fetch mnist` (and the same --data-dir, if one was given), or put the four MNIST files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    cifar10      objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                 absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
     cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
     ");
@@ -85,6 +87,8 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
                  here: drawn when loaded
     mnist        handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
                  here: DESK/cache/bnn/mnist
+    cifar10      objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                 absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
     cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
     ");
@@ -143,7 +147,7 @@ fn a_set_without_files_has_nothing_to_fetch_or_verify() {
     assert!(
         desk.bnn("data fetch imagenet", 1)
             .1
-            .contains("known are `digits`, `mnist`, `cifar10-jpeg`")
+            .contains("known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`")
     );
     assert!(!desk.path("cache").exists());
 }

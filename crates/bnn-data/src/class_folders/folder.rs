@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Content, Entry};
+use crate::archive::{Content, Entry};
 use crate::{Error, Result};
 
 /// Reads all files of a folder and of the folders within, three deep.

@@ -6,13 +6,13 @@
 //! In each of the three sets the classes take turns, so that the first images of a set are of all
 //! classes alike.
 
-mod archive;
 mod folder;
 mod picture;
 mod shelf;
 
 use std::path::{Path, PathBuf};
 
+use crate::archive::{self, Entry};
 use crate::images::{Dataset, Images};
 use crate::{Error, Result};
 
@@ -21,22 +21,6 @@ use shelf::{Shelf, Split};
 
 /// One in so many images of a class is for validation, counted upwards.
 const VALIDATION_SHARE: usize = 10;
-
-/// A file that may be an image, as it was found.
-struct Entry {
-    /// Its place in the folder or archive, with `/` between folders.
-    place: String,
-    /// What it holds.
-    bytes: Vec<u8>,
-}
-
-/// All that a folder or an archive holds.
-#[derive(Default)]
-struct Content {
-    /// Places of folders.
-    folders: Vec<String>,
-    files: Vec<Entry>,
-}
 
 /// Reads the data set that lies at `path`, a folder or an archive, and calls it `name`.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Content, Entry};
+use crate::archive::{Content, Entry};
 
 /// Files of one split: for every class, by its number, its files by the order of their names.
 pub(super) type Split = Vec<Vec<Entry>>;

@@ -5,19 +5,34 @@ use std::path::Path;
 
 use tar::{Archive, EntryType};
 
-use super::{Content, Entry};
 use crate::gzip::{self, is_damage};
 use crate::{Error, Result};
 
 /// An archive ends with two blocks of zeros; without them it was cut off.
 const END: u64 = 2 * 512;
 
+/// A file of a folder or an archive.
+pub(crate) struct Entry {
+    /// Its place, with `/` between folders.
+    pub(crate) place: String,
+    /// What it holds.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// All that a folder or an archive holds.
+#[derive(Default)]
+pub(crate) struct Content {
+    /// Places of folders.
+    pub(crate) folders: Vec<String>,
+    pub(crate) files: Vec<Entry>,
+}
+
 /// Reads all files of an archive; whether it is compressed is seen from its first bytes.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Damaged`] if it is no whole archive,
 /// [`Error::Entry`] for links and the like.
-pub(super) fn read(path: &Path) -> Result<Content> {
+pub(crate) fn read(path: &Path) -> Result<Content> {
     let reader = gzip::open(path).map_err(|source| Error::file(path, source))?;
     let mut archive = Archive::new(Counted { reader, count: 0, zeros: 0 });
     let content = entries(path, &mut archive);
