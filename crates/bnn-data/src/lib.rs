@@ -21,6 +21,7 @@ pub mod class_folders;
 mod digits;
 pub mod idx;
 mod mnist;
+mod svhn;
 
 mod archive;
 mod digest;

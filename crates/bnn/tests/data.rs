@@ -78,6 +78,8 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
                  absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
     cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
+    svhn         house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
+                 absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
     ");
     for file in FILES {
         desk.write(&format!("cache/bnn/mnist/{file}.gz"), b"");
@@ -91,6 +93,8 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
                  absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
     cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
+    svhn         house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
+                 absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
     ");
     fs::remove_file(desk.path("cache/bnn/mnist/t10k-labels-idx1-ubyte.gz")).unwrap();
     let rows = desk.json("data list", 0);
@@ -147,7 +151,7 @@ fn a_set_without_files_has_nothing_to_fetch_or_verify() {
     assert!(
         desk.bnn("data fetch imagenet", 1)
             .1
-            .contains("known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`")
+            .contains("known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`, `svhn`")
     );
     assert!(!desk.path("cache").exists());
 }

@@ -1,0 +1,323 @@
+//! The two arrays of a file of SVHN, which is a MAT file of version 5.
+//!
+//! Such a file is a header of 128 bytes and elements: a tag (type and length, little-endian u32) and
+//! data, filled up to 8 bytes; up to 4 bytes of data lie in the tag itself. An element is an array, or
+//! one compressed with zlib. An array is elements again: flags with its class, dimensions, name, and
+//! the numbers, the first dimension fastest ("MAT-File Format", The MathWorks).
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::ZlibDecoder;
+
+use super::{CLASSES, IMAGE};
+use crate::gzip::{self, is_damage};
+use crate::{Error, Result};
+
+/// Types of elements.
+const INT8: u32 = 1;
+const UINT8: u32 = 2;
+const INT32: u32 = 5;
+const UINT32: u32 = 6;
+const DOUBLE: u32 = 9;
+const MATRIX: u32 = 14;
+const COMPRESSED: u32 = 15;
+
+/// Classes of arrays.
+const CLASS_DOUBLE: u8 = 6;
+const CLASS_UINT8: u8 = 9;
+
+/// The longest name or list of dimensions that is read.
+const SHORT: u32 = 64;
+
+/// Appends the images of `X` to `pixels` and returns the digits of `y`, as many.
+///
+/// An image is its channels, each its columns, each its rows: as it lies in the file.
+///
+/// # Errors
+/// [`Error::File`] if the file cannot be read, [`Error::Damaged`] if it is no MAT file of version 5
+/// with these two arrays, naming the byte; in a compressed array, its beginning and the byte of what
+/// it unpacks to.
+pub(super) fn read(path: &Path, pixels: &mut Vec<u8>) -> Result<Vec<u8>> {
+    let reader = gzip::open(path).map_err(|source| Error::file(path, source))?;
+    let mut source = Source { reader: BufReader::new(reader), offset: 0 };
+    let before = pixels.len();
+    let mut arrays = Arrays { pixels, images: false, labels: None };
+    let fault = match arrays.read(&mut source) {
+        Ok(labels) if labels.len() * IMAGE == arrays.pixels.len() - before => return Ok(labels),
+        Ok(labels) => {
+            let images = (arrays.pixels.len() - before) / IMAGE;
+            Fault::Bad(source.offset, format!("{} labels, but {images} images", labels.len()))
+        }
+        Err(fault) => fault,
+    };
+    Err(match fault {
+        Fault::Bad(offset, why) => Error::Damaged { path: path.into(), offset, why },
+        Fault::System(source) => Error::file(path, source),
+    })
+}
+
+/// Why a file cannot be read.
+enum Fault {
+    /// The byte at fault, and why.
+    Bad(u64, String),
+    System(io::Error),
+}
+
+type Parsed<T> = std::result::Result<T, Fault>;
+
+/// What is looked for.
+struct Arrays<'a> {
+    pixels: &'a mut Vec<u8>,
+    images: bool,
+    labels: Option<Vec<u8>>,
+}
+
+impl Arrays<'_> {
+    fn read<R: BufRead>(&mut self, source: &mut Source<R>) -> Parsed<Vec<u8>> {
+        header(source)?;
+        loop {
+            if self.images
+                && let Some(labels) = self.labels.take()
+            {
+                return Ok(labels);
+            }
+            let lacks = if self.images { "y" } else { "X" };
+            let ended = source.reader.fill_buf().map(<[u8]>::is_empty);
+            if ended.map_err(|error| source.fault(error))? {
+                let why = format!("the file ends here, without the array `{lacks}`");
+                return Err(Fault::Bad(source.offset, why));
+            }
+            self.element(source)?;
+        }
+    }
+
+    /// Reads an element of the file.
+    fn element<R: BufRead>(&mut self, source: &mut Source<R>) -> Parsed<()> {
+        let at = source.offset;
+        let Tag { kind, size, .. } = source.tag()?;
+        let end = at + 8 + u64::from(size);
+        match kind {
+            MATRIX => self.array(source)?,
+            COMPRESSED => {
+                let packed = (&mut source.reader).take(size.into());
+                let mut inner = Source { reader: ZlibDecoder::new(packed), offset: 0 };
+                self.unpacked(&mut inner).map_err(|fault| fault.within(at))?;
+                source.offset = end - inner.reader.into_inner().limit();
+            }
+            _ => {}
+        }
+        if source.offset > end {
+            return Err(Fault::Bad(at, format!("an array is longer than its {size} bytes")));
+        }
+        source.skip(end - source.offset)
+    }
+
+    /// Reads the one element that a compressed one unpacks to, to its end: there is its checksum.
+    fn unpacked<R: Read>(&mut self, source: &mut Source<R>) -> Parsed<()> {
+        let Tag { kind, .. } = source.tag()?;
+        if kind != MATRIX {
+            return Err(Fault::Bad(0, format!("an element of type {kind}, not an array")));
+        }
+        self.array(source)?;
+        io::copy(&mut source.reader, &mut io::sink()).map_err(|error| source.fault(error))?;
+        Ok(())
+    }
+
+    fn array<R: Read>(&mut self, source: &mut Source<R>) -> Parsed<()> {
+        let at = source.offset;
+        let flags = source.short(UINT32, "flags")?;
+        let dims = source.short(INT32, "dimensions")?;
+        let dims: Vec<_> = dims.chunks_exact(4).map(little).collect();
+        let name = source.short(INT8, "a name")?;
+        let class = flags.first().copied().unwrap_or(0);
+        match (&*name, class) {
+            (b"X", CLASS_UINT8) => self.images(source, &dims),
+            (b"y", CLASS_UINT8 | CLASS_DOUBLE) => self.labels(source, &dims),
+            (b"X" | b"y", _) => {
+                let name = String::from_utf8_lossy(&name);
+                Err(Fault::Bad(at, format!("`{name}` is of class {class}, not of bytes (uint8)")))
+            }
+            _ => Ok(()), // the caller skips it
+        }
+    }
+
+    fn images<R: Read>(&mut self, source: &mut Source<R>, dims: &[u32]) -> Parsed<()> {
+        let at = source.offset;
+        let &[32, 32, 3, count @ 1..=u32::MAX] = dims else {
+            return Err(Fault::Bad(at, format!("`X` is of {dims:?}, not of [32, 32, 3, images]")));
+        };
+        let Tag { kind, size, .. } = source.tag()?;
+        let want = u64::from(count) * IMAGE as u64;
+        if (kind, u64::from(size)) != (UINT8, want) {
+            let why = format!("`X` is {size} bytes of type {kind}, not {want} of type {UINT8}");
+            return Err(Fault::Bad(at, why));
+        }
+        source.append(self.pixels, size)?;
+        self.images = true;
+        Ok(())
+    }
+
+    fn labels<R: Read>(&mut self, source: &mut Source<R>, dims: &[u32]) -> Parsed<()> {
+        let at = source.offset;
+        let &[count, 1] = dims else {
+            return Err(Fault::Bad(at, format!("`y` is of {dims:?}, not of [images, 1]")));
+        };
+        let tag = source.tag()?;
+        let width = match tag.kind {
+            UINT8 => 1,
+            DOUBLE => 8,
+            kind => return Err(Fault::Bad(at, format!("the labels are of type {kind}"))),
+        };
+        if u64::from(tag.size) != u64::from(count) * width as u64 {
+            let why = format!("{count} labels of {width} bytes are not {} bytes", tag.size);
+            return Err(Fault::Bad(at, why));
+        }
+        let mut bytes = Vec::new();
+        match tag.inside {
+            Some(inside) => bytes.extend_from_slice(&inside[..tag.size as usize]),
+            None => source.append(&mut bytes, tag.size)?,
+        }
+        let digits = bytes.chunks_exact(width).enumerate().map(|(number, bytes)| {
+            let why = || format!("label {number} is no digit from 1 to 10 ({bytes:?})");
+            digit(bytes).ok_or_else(|| Fault::Bad(at, why()))
+        });
+        self.labels = Some(digits.collect::<Parsed<_>>()?);
+        Ok(())
+    }
+}
+
+/// The digit of a label, 10 being 0.
+fn digit(bytes: &[u8]) -> Option<u8> {
+    let label = match *bytes {
+        [byte] => f64::from(byte),
+        _ => f64::from_le_bytes(bytes.try_into().ok()?),
+    };
+    let digit = (1..=CLASSES as u8).find(|&digit| f64::from(digit) == label)?;
+    Some(digit % CLASSES as u8)
+}
+
+/// Checks version and byte order.
+fn header<R: Read>(source: &mut Source<R>) -> Parsed<()> {
+    let head: [u8; 128] = source.take()?;
+    let [.., major, minor, first, second] = head;
+    let why = match [major, minor, first, second] {
+        [0, 1, b'I', b'M'] => return Ok(()),
+        [_, 2, b'I', b'M'] => {
+            "a MAT file of version 7.3 (HDF5), not of version 5; save it with -v7".into()
+        }
+        [1, 0, b'M', b'I'] => "a MAT file of big-endian numbers, not of little-endian ones".into(),
+        other => format!("a MAT file of version 5 has [0, 1, 73, 77] here, not {other:?}"),
+    };
+    Err(Fault::Bad(124, why))
+}
+
+fn little(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte))
+}
+
+/// What an element begins with.
+struct Tag {
+    kind: u32,
+    /// Bytes of data.
+    size: u32,
+    /// The data, if it lies in the tag.
+    inside: Option<[u8; 4]>,
+}
+
+/// Bytes with their place.
+struct Source<R> {
+    reader: R,
+    offset: u64,
+}
+
+impl<R: Read> Source<R> {
+    fn take<const COUNT: usize>(&mut self) -> Parsed<[u8; COUNT]> {
+        let mut bytes = Vec::with_capacity(COUNT);
+        self.append_to(&mut bytes, COUNT as u64)?;
+        Ok(bytes.try_into().expect("so many were read"))
+    }
+
+    fn tag(&mut self) -> Parsed<Tag> {
+        let [a, b, c, d, inside @ ..]: [u8; 8] = self.take()?;
+        let (kind, size) = (little(&[a, b]), little(&[c, d]));
+        if size == 0 {
+            return Ok(Tag { kind, size: little(&inside), inside: None });
+        }
+        if size > 4 {
+            let why = format!("{size} bytes are too many for data in a tag");
+            return Err(Fault::Bad(self.offset - 8, why));
+        }
+        Ok(Tag { kind, size, inside: Some(inside) })
+    }
+
+    /// The data of a short element of a type.
+    fn short(&mut self, want: u32, what: &str) -> Parsed<Vec<u8>> {
+        let at = self.offset;
+        let Tag { kind, size, inside } = self.tag()?;
+        if kind != want || size > SHORT {
+            let why = format!("{size} bytes of type {kind} instead of {what}, of type {want}");
+            return Err(Fault::Bad(at, why));
+        }
+        let mut bytes = Vec::new();
+        match inside {
+            Some(inside) => bytes.extend_from_slice(&inside[..size as usize]),
+            None => self.append(&mut bytes, size)?,
+        }
+        Ok(bytes)
+    }
+
+    /// Appends the data of an element, and skips what fills it up to 8 bytes.
+    fn append(&mut self, bytes: &mut Vec<u8>, size: u32) -> Parsed<()> {
+        self.append_to(bytes, size.into())?;
+        let size = u64::from(size);
+        self.skip(size.next_multiple_of(8) - size)
+    }
+
+    fn append_to(&mut self, bytes: &mut Vec<u8>, count: u64) -> Parsed<()> {
+        // Room that is never written to takes no memory, so that a wrong length costs nothing.
+        let room = bytes.try_reserve_exact(count as usize);
+        room.map_err(|_| Fault::Bad(self.offset, format!("no memory for {count} bytes")))?;
+        let before = bytes.len();
+        let read = self.reader.by_ref().take(count).read_to_end(bytes);
+        let got = (bytes.len() - before) as u64;
+        self.offset += got;
+        read.map_err(|error| self.fault(error))?;
+        self.check(got, count)
+    }
+
+    fn skip(&mut self, count: u64) -> Parsed<()> {
+        let skipped = io::copy(&mut self.reader.by_ref().take(count), &mut io::sink());
+        let skipped = skipped.map_err(|error| self.fault(error))?;
+        self.offset += skipped;
+        self.check(skipped, count)
+    }
+
+    fn check(&self, got: u64, want: u64) -> Parsed<()> {
+        if got < want {
+            let why = format!("the data ends here, {} more bytes were expected", want - got);
+            return Err(Fault::Bad(self.offset, why));
+        }
+        Ok(())
+    }
+
+    fn fault(&self, error: io::Error) -> Fault {
+        if is_damage(&error) {
+            Fault::Bad(self.offset, format!("compression: {error}"))
+        } else {
+            Fault::System(error)
+        }
+    }
+}
+
+impl Fault {
+    /// The same in a compressed element that begins at a byte of the file.
+    fn within(self, at: u64) -> Self {
+        match self {
+            Self::Bad(offset, why) => {
+                Self::Bad(at, format!("byte {offset} of what is compressed here: {why}"))
+            }
+            Self::System(error) => Self::System(error),
+        }
+    }
+}
