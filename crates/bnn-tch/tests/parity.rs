@@ -133,10 +133,10 @@ fn near(a: &[Matrix], b: &[Matrix]) -> bool {
 }
 
 /// Trains both for 100 steps; whether they are the same network after 1, 10 and 100.
-fn train_both(blocks: &str, activations: &str, rules: (&str, &str)) -> Vec<bool> {
+fn train_both(tch: &Tch, blocks: &str, activations: &str, rules: (&str, &str)) -> Vec<bool> {
     let spec = spec(blocks, activations, rules);
-    let (cpu, tch) = (Cpu::new().with_threads(1).unwrap(), Tch::cpu().with_threads(1).unwrap());
-    let (mut a, mut b) = (Run::new(&cpu, &spec), Run::new(&tch, &spec));
+    let cpu = Cpu::new().with_threads(1).unwrap();
+    let (mut a, mut b) = (Run::new(&cpu, &spec), Run::new(tch, &spec));
     close("activations", &a.activations(), &b.activations());
     let mut same = vec![];
     for step in 1..=100 {
@@ -160,17 +160,34 @@ fn train_both(blocks: &str, activations: &str, rules: (&str, &str)) -> Vec<bool>
     same
 }
 
-#[test]
-fn trainings_stay_together() {
+fn stay_together(tch: &Tch) {
     let mut drifted = [0; 3];
     for blocks in [MLP, CONVNET] {
         for activations in ["sign", "stochastic-sign"] {
             for rules in [("theano", "adam"), ("shift", "shift-adamax")] {
-                let same = train_both(blocks, activations, rules);
+                let same = train_both(tch, blocks, activations, rules);
                 drifted.iter_mut().zip(same).for_each(|(count, same)| *count += usize::from(!same));
             }
         }
     }
     let [one, ten, hundred] = drifted;
     assert!(one == 0 && ten <= 1 && hundred <= 2, "{drifted:?} of 8 networks became others");
+}
+
+#[test]
+fn trainings_stay_together() {
+    stay_together(&Tch::cpu().with_threads(1).unwrap());
+}
+
+#[test]
+fn trainings_by_the_means_of_gpus_stay_together() {
+    stay_together(&Tch::cpu_as_gpu().with_threads(1).unwrap());
+}
+
+#[test]
+fn trainings_on_a_gpu_stay_together() {
+    match Tch::cuda() {
+        Ok(tch) => stay_together(&tch),
+        Err(error) => bnn_testkit::skipped("tch:cuda", &error.to_string()),
+    }
 }

@@ -33,19 +33,35 @@ fn sums(tch: &Tch, gather: &Gather, (rows, cols, out): (usize, usize, usize)) ->
     all.into_iter().map(|real| tch.get(real).unwrap()).collect()
 }
 
+/// A dense layer and a convolution, with the sizes of their operands.
+fn cases() -> [(Gather, (usize, usize, usize)); 2] {
+    let grid = Grid { height: 16, width: 16 };
+    let patches = Gather::Patches { grid, window: Window::square(3, 1, 1) };
+    [(Gather::Rows, (100, 1100, 700)), (patches, (10 * 256, 70, 90))]
+}
+
+fn repeats(tch: &Tch) {
+    for (gather, sizes) in cases() {
+        let (first, again) = (sums(tch, &gather, sizes), sums(tch, &gather, sizes));
+        for (at, (first, again)) in first.iter().zip(&again).enumerate() {
+            assert!(first == again, "result {at} of {gather:?} on {}", tch.name());
+        }
+    }
+}
+
 /// The same name, the same bytes: the number of threads is part of the name.
 #[test]
 fn a_name_stands_for_its_bytes() {
-    let grid = Grid { height: 16, width: 16 };
-    let patches = Gather::Patches { grid, window: Window::square(3, 1, 1) };
-    for (gather, sizes) in [(Gather::Rows, (100, 1100, 700)), (patches, (10 * 256, 70, 90))] {
-        for count in 1..4 {
-            let tch = Tch::cpu().with_threads(count).unwrap();
-            assert_eq!(tch.name(), format!("tch/{count}"));
-            let (first, again) = (sums(&tch, &gather, sizes), sums(&tch, &gather, sizes));
-            for (at, (first, again)) in first.iter().zip(&again).enumerate() {
-                assert!(first == again, "result {at} of {gather:?} on {count} threads");
-            }
-        }
+    for count in 1..4 {
+        let tch = Tch::cpu().with_threads(count).unwrap();
+        assert_eq!(tch.name(), format!("tch/{count}"));
+        repeats(&tch);
+        let tch = Tch::cpu_as_gpu();
+        assert_eq!(tch.name(), format!("tch:gathered/{count}"));
+        repeats(&tch);
+    }
+    match Tch::cuda() {
+        Ok(tch) => repeats(&tch),
+        Err(error) => bnn_testkit::skipped("tch:cuda", &error.to_string()),
     }
 }

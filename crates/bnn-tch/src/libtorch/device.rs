@@ -19,12 +19,29 @@ use super::fault::said;
 #[derive(Clone, Copy, Debug)]
 pub struct Tch {
     pub(crate) device: Device,
+    pub(crate) means: Means,
+}
+
+/// How products are formed, and gradients with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// In f32, windows by oneDNN's direct convolution, gradients by autograd: on processors.
+    Direct,
+    /// As matrix products of gathered windows, small integers in bf16, gradients by formula: on GPUs.
+    Gathered,
 }
 
 impl Tch {
     /// On the processor, with libtorch's own threads.
     pub fn cpu() -> Self {
-        Self { device: Device::Cpu }
+        let means = if tch::utils::has_mkldnn() { Means::Direct } else { Means::Gathered };
+        Self { device: Device::Cpu, means }
+    }
+
+    /// On the processor, by the means of GPUs: so that tests reach them where there is none.
+    #[doc(hidden)]
+    pub fn cpu_as_gpu() -> Self {
+        Self { device: Device::Cpu, means: Means::Gathered }
     }
 
     /// On the first GPU.
@@ -34,7 +51,7 @@ impl Tch {
     pub fn cuda() -> Result<Self> {
         let device = Device::Cuda(0);
         match Tensor::f_zeros([1], (Kind::Float, device)) {
-            Ok(_) => Ok(Self { device }),
+            Ok(_) => Ok(Self { device, means: Means::Gathered }),
             Err(error) => Err(without_cuda(&said(&error))),
         }
     }

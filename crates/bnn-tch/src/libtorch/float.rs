@@ -16,7 +16,7 @@ impl FloatBackend for Tch {
         gather: &Gather,
     ) -> Result<Real> {
         let product = || {
-            let shape = Shape::new(dim(a), dim(w), gather)?;
+            let shape = Shape::new(*self, dim(a), dim(w), gather)?;
             Real::new(shape.reals(&values(a)?, &values(w)?)?)
         };
         named("product_real", product())

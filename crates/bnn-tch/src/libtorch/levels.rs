@@ -4,16 +4,17 @@ use bnn_core::{Form, Levels, Quant};
 use tch::{Kind, Tensor};
 
 use super::code::Code;
+use super::device::Tch;
 use super::fault::Result;
 
 /// The code of reals.
-pub fn encode(x: &Tensor, quant: &Quant) -> Result<Code> {
+pub fn encode(tch: Tch, x: &Tensor, quant: &Quant) -> Result<Code> {
     quant.check()?;
-    code(&quant.levels, |cut| Ok(x.f_ge(f64::from(quant.cuts[cut]))?))
+    code(tch, &quant.levels, |cut| Ok(x.f_ge(f64::from(quant.cuts[cut]))?))
 }
 
 /// The code whose crossings of cut `cut` are `crossed(cut)`, booleans.
-pub fn code(levels: &Levels, crossed: impl Fn(usize) -> Result<Tensor>) -> Result<Code> {
+pub fn code(tch: Tch, levels: &Levels, crossed: impl Fn(usize) -> Result<Tensor>) -> Result<Code> {
     let planes: Vec<Tensor> = match &levels.form {
         Form::Steps(weights) => (0..weights.len()).map(crossed).collect::<Result<_>>()?,
         Form::Binary { planes } => {
@@ -28,5 +29,9 @@ pub fn code(levels: &Levels, crossed: impl Fn(usize) -> Result<Tensor>) -> Resul
             (0..*planes).map(digit).collect::<Result<_>>()?
         }
     };
-    Code::new(Tensor::f_stack(&planes, 0)?, None, levels.weights(), levels.scale)
+    let planes = match planes.as_slice() {
+        [plane] => plane.f_unsqueeze(0)?, // without a copy
+        planes => Tensor::f_stack(planes, 0)?,
+    };
+    Code::new(tch.means, planes, levels.weights(), levels.scale)
 }

@@ -5,6 +5,7 @@ mod code;
 mod device;
 mod fault;
 mod float;
+mod halves;
 mod levels;
 mod loss;
 mod norm;

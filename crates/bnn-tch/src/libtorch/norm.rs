@@ -1,4 +1,5 @@
-//! Batch normalization; the gradients of the plain one are those of libtorch's own by autograd.
+//! Batch normalization; the gradients of the plain one are those of libtorch's own by autograd on
+//! processors.
 
 use bnn_core::{Error, Norm, Spread};
 use tch::{Kind, Tensor};
@@ -11,8 +12,12 @@ use super::real::Real;
 pub fn statistics(x: &Tensor, shift: bool) -> Result<[Tensor; 2]> {
     let mean = x.f_mean_dim(0, true, Kind::Double)?.f_to_kind(Kind::Float)?;
     let centred = x.f_sub(&mean)?;
-    let other = if shift { ap2(&centred)? } else { centred.f_detach()? };
-    let square = centred.f_to_kind(Kind::Double)?.f_mul(&other.f_to_kind(Kind::Double)?)?;
+    let wide = centred.f_to_kind(Kind::Double)?;
+    let square = if shift {
+        wide.f_mul(&ap2(&centred)?.f_to_kind(Kind::Double)?)?
+    } else {
+        wide.f_square()?
+    };
     Ok([mean, square.f_mean_dim(0, true, Kind::Double)?.f_to_kind(Kind::Float)?])
 }
 
@@ -23,7 +28,7 @@ pub fn statistics(x: &Tensor, shift: bool) -> Result<[Tensor; 2]> {
 pub fn inverse_deviation(variance: &Tensor, norm: &Norm) -> Result<Tensor> {
     let spread = variance.f_add_scalar(f64::from(norm.eps))?;
     let deviation = spread.f_to_kind(Kind::Double)?.f_sqrt()?.f_to_kind(Kind::Float)?;
-    Ok(deviation.f_ones_like()?.f_div(&deviation)?)
+    Ok(deviation.f_reciprocal()?)
 }
 
 /// What a running statistic moves towards, in place of the variance of so many samples.
@@ -73,6 +78,21 @@ pub fn plain_grad(dy: &Tensor, x: &Tensor, gamma: &Tensor, norm: &Norm) -> Resul
     Ok([x, gamma.f_unsqueeze(0)?, beta.f_unsqueeze(0)?])
 }
 
+/// Gradients of the plain norm by x, gamma and beta in double precision, written out: with the
+/// centred input c, `gain (dy - mean(dy) - c mean(c dy) s^2)`, `sum(c s dy)`, `sum(dy)`.
+pub fn plain_grad_by_formula(dy: &Tensor, x: &Tensor, factors: &Factors) -> Result<[Tensor; 3]> {
+    let double = |x: &Tensor| x.f_to_kind(Kind::Double);
+    let (scale, gain) = (double(&factors.inverse_deviation)?, double(&factors.gain)?);
+    let samples = x.size2()?.0 as f64;
+    let hats = double(&x.f_sub(&factors.mean)?)?.f_mul_(&scale)?;
+    let mut g = double(dy)?;
+    let gamma = hats.f_mul(&g)?.f_sum_dim_intlist(0, true, Kind::Double)?;
+    let beta = g.f_sum_dim_intlist(0, true, Kind::Double)?;
+    let slant = hats.f_mul(&gamma.f_div_scalar(samples)?)?;
+    let mut dx = g.f_sub_(&beta.f_div_scalar(samples)?)?.f_sub_(&slant)?;
+    Ok([dx.f_mul_(&gain)?, gamma, beta])
+}
+
 /// Gradients of the shift-based norm as the paper's code has them, which are those of no function:
 /// `AP2` counts as if it rounded nothing.
 pub fn shift_grad(dy: &Tensor, x: &Tensor, factors: &Factors) -> Result<[Tensor; 3]> {
@@ -90,7 +110,7 @@ pub fn shift_grad(dy: &Tensor, x: &Tensor, factors: &Factors) -> Result<[Tensor;
     Ok([slanted.f_mul(&double(gain)?)?, total(&hats.f_mul(&g)?)?, total(&g)?])
 }
 
-/// Rows of f32 with which a shift-based norm made its batch.
+/// Rows of f32 with which a norm made its batch.
 pub struct Factors {
     pub mean: Tensor,
     pub inverse_deviation: Tensor,

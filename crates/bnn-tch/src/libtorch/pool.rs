@@ -35,7 +35,10 @@ impl Pool {
         // No pixel loses to the padding, whose value is minus infinity: a smaller one is raised first.
         // libtorch's own padding ends at half of the window.
         let x = images(x, self.height, self.width)?.f_clamp_min(f64::from(f32::MIN))?;
-        let padded = x.f_pad([self.pad; 4], "constant", f64::NEG_INFINITY)?;
+        let padded = match self.pad {
+            0 => x,
+            pad => x.f_pad([pad; 4], "constant", f64::NEG_INFINITY)?,
+        };
         let (_, at) = padded.f_max_pool2d_with_indices(
             self.kernel,
             [self.stride; 2],
@@ -65,10 +68,31 @@ impl Pool {
         rows(&row.f_mul_scalar(self.kernel[1])?.f_add(&col)?.f_to_kind(Kind::Float)?)
     }
 
-    /// Brings gradients back to the pixels under their taps.
+    /// Brings gradients back to the pixels under their taps, tap after tap: where windows overlap,
+    /// the order of a sum never changes.
     pub fn grad(&self, dy: &Tensor, taps: &Tensor) -> Result<Tensor> {
-        let [dy, taps] = [dy, taps].map(|x| images(x, self.out[0], self.out[1]));
+        let (_, channels) = dy.size2()?;
+        let [dy, taps] = [dy, taps].map(|x| x.f_reshape([-1, self.out[0], self.out[1], channels]));
         let (dy, taps) = (dy?, taps?);
+        let (count, _, _, _) = dy.size4()?;
+        let [height, width] = [self.height, self.width].map(|size| size + 2 * self.pad);
+        let none = Tensor::f_zeros([count, height, width, channels], (Kind::Float, dy.device()))?;
+        for tap in 0..self.kernel[0] * self.kernel[1] {
+            let part = dy.f_masked_fill(&taps.f_ne(tap)?, 0.0)?;
+            let under = |x: Tensor, dim: i64, first: i64| {
+                let last = first + self.stride * (self.out[dim as usize - 1] - 1);
+                x.f_slice(dim, first, last + 1, self.stride)
+            };
+            let rows = under(none.f_detach()?, 1, tap / self.kernel[1])?;
+            let _ = under(rows, 2, tap % self.kernel[1])?.f_add_(&part)?;
+        }
+        let inside = none.f_narrow(1, self.pad, self.height)?.f_narrow(2, self.pad, self.width)?;
+        Ok(inside.f_reshape([count * self.height * self.width, channels])?)
+    }
+
+    /// Refuses taps outside of window or grid.
+    pub fn check(&self, taps: &Tensor) -> Result<()> {
+        let taps = images(taps, self.out[0], self.out[1])?;
         let whole = taps.f_to_kind(Kind::Int64)?;
         let [top, left] = self.corners(&whole)?;
         let row = whole.f_div_scalar_mode(self.kernel[1], "floor")?.f_add(&top)?;
@@ -82,12 +106,7 @@ impl Pool {
         if Tensor::f_stack(&inside, 0)?.f_all()?.f_int64_value(&[])? == 0 {
             return Err(Error::shape("max_pool_grad", "taps inside the grid", "others").into());
         }
-        let (count, channels, _, _) = dy.size4()?;
-        let pixels = [count, channels, self.height * self.width];
-        let at = row.f_mul_scalar(self.width)?.f_add(&col)?.f_flatten(2, 3)?;
-        let none = Tensor::f_zeros(pixels, (Kind::Float, dy.device()))?;
-        let dx = none.f_scatter_add(2, &at, &dy.f_flatten(2, 3)?)?;
-        rows(&dx.f_reshape([count, channels, self.height, self.width])?)
+        Ok(())
     }
 
     /// Row and column of the image under the first tap of every position, to be broadcast.

@@ -7,20 +7,20 @@ use bnn_core::{
 use tch::{Kind, Tensor};
 
 use super::code::Code;
-use super::device::Tch;
+use super::device::{Means, Tch};
 use super::fault::{self, named};
 use super::norm::{self, Factors};
 use super::operand::{dim, integers, same};
 use super::pool::Pool;
-use super::product::Shape;
+use super::product::{Shape, scaled};
 use super::random::{step_size, uniforms};
-use super::real::Real;
+use super::real::{Known, Real};
 use super::update::{self, State};
 use super::{levels, loss};
 
 impl TrainBackend for Tch {
     fn product_grad_input(&self, dy: &Real, w: Operand<'_, Self>, gather: &Gather) -> Result<Real> {
-        named("product_grad_input", grad_input(dy, w, gather))
+        named("product_grad_input", grad_input(*self, dy, w, gather))
     }
 
     fn product_grad_weight(
@@ -29,7 +29,7 @@ impl TrainBackend for Tch {
         a: Operand<'_, Self>,
         gather: &Gather,
     ) -> Result<Real> {
-        named("product_grad_weight", grad_weight(dy, a, gather).and_then(Real::new))
+        named("product_grad_weight", grad_weight(*self, dy, a, gather).and_then(Real::new))
     }
 
     fn norm(
@@ -53,7 +53,7 @@ impl TrainBackend for Tch {
         normed: &Normed<Self>,
         norm: &Norm,
     ) -> Result<NormGrad<Self>> {
-        named("norm_grad", norm_grad(dy, x, gamma, normed, norm))
+        named("norm_grad", norm_grad(*self, dy, [x, gamma], normed, norm))
     }
 
     fn norm_eval(
@@ -84,7 +84,7 @@ impl TrainBackend for Tch {
     }
 
     fn loss(&self, scores: &Real, labels: &Real, loss: Loss) -> Result<LossGrad<Self>> {
-        let [grad, tally] = named("loss", loss::loss(scores, labels, loss))?;
+        let [grad, tally] = named("loss", loss::loss(self.means, scores, labels, loss))?;
         Ok(LossGrad {
             grad: named("loss", Real::new(grad))?,
             tally: named("loss", Real::new(tally))?,
@@ -101,31 +101,29 @@ impl TrainBackend for Tch {
     ) -> Result<Updated<Self>> {
         let gradient = match gradient {
             Gradient::Ready(gradient) => gradient.tensor(),
-            Gradient::Product { dy, a, gather } => grad_weight(dy, a, gather),
+            Gradient::Product { dy, a, gather } => grad_weight(*self, dy, a, gather),
         };
         let gradient = named("update", gradient.and_then(Real::new))?;
-        let (moved, updated) = named("update", step(param, &gradient, rule, quant, clock))?;
-        *param = moved;
-        Ok(updated)
+        named("update", step(*self, param, &gradient, (rule, quant), clock))
     }
 }
 
-fn grad_input(dy: &Real, w: Operand<'_, Tch>, gather: &Gather) -> fault::Result<Real> {
+fn grad_input(tch: Tch, dy: &Real, w: Operand<'_, Tch>, gather: &Gather) -> fault::Result<Real> {
     let (outputs, depth) = dim(w);
     let a = (gather.in_rows(dy.dim.0)?, depth / gather.taps());
-    let shape = Shape::new(a, (outputs, depth), gather)?;
+    let shape = Shape::new(tch, a, (outputs, depth), gather)?;
     shape.check("product_grad_input", dy.dim)?;
     let (w, scale) = integers(w)?;
-    Real::new(shape.grad_operand(&dy.tensor()?, &w)?.f_mul_scalar(scale)?)
+    Real::new(scaled(shape.grad_operand(&dy.tensor()?, &w)?, scale)?)
 }
 
-fn grad_weight(dy: &Real, a: Operand<'_, Tch>, gather: &Gather) -> fault::Result<Tensor> {
+fn grad_weight(tch: Tch, dy: &Real, a: Operand<'_, Tch>, gather: &Gather) -> fault::Result<Tensor> {
     gather.out_rows(dim(a).0)?; // refuses windows whose taps overflow
     let w = (dy.dim.1, gather.taps() * dim(a).1);
-    let shape = Shape::new(dim(a), w, gather)?;
+    let shape = Shape::new(tch, dim(a), w, gather)?;
     shape.check("product_grad_weight", dy.dim)?;
     let (a, scale) = integers(a)?;
-    Ok(shape.grad_weights(&dy.tensor()?, &a)?.f_mul_scalar(scale)?)
+    scaled(shape.grad_weights(&dy.tensor()?, &a)?, scale)
 }
 
 fn batch_norm(
@@ -150,21 +148,27 @@ fn batch_norm(
 }
 
 fn norm_grad(
+    tch: Tch,
     dy: &Real,
-    x: &Real,
-    gamma: &Real,
+    [x, gamma]: [&Real; 2],
     normed: &Normed<Tch>,
     norm: &Norm,
 ) -> fault::Result<NormGrad<Tch>> {
     norm::check("norm_grad", x, &[gamma, &normed.mean, &normed.inverse_deviation])?;
     same("norm_grad", x.dim, dy.dim)?;
-    let grads = if norm.shift {
+    let factors = || {
         let (mean, inverse_deviation) = (normed.mean.tensor()?, normed.inverse_deviation.tensor()?);
         let gain = norm::gain(&gamma.tensor()?, &inverse_deviation, norm)?;
-        let factors = Factors { mean, inverse_deviation, gain };
-        norm::shift_grad(&dy.tensor()?, &x.tensor()?, &factors)?
-    } else {
-        norm::plain_grad(&dy.double()?, &x.double()?, &gamma.double()?, norm)?
+        fault::Result::Ok(Factors { mean, inverse_deviation, gain })
+    };
+    let grads = match (norm.shift, tch.means) {
+        (true, _) => norm::shift_grad(&dy.tensor()?, &x.tensor()?, &factors()?)?,
+        (false, Means::Direct) => {
+            norm::plain_grad(&dy.double()?, &x.double()?, &gamma.double()?, norm)?
+        }
+        (false, Means::Gathered) => {
+            norm::plain_grad_by_formula(&dy.tensor()?, &x.tensor()?, &factors()?)?
+        }
     };
     let [x, gamma, beta] = grads.map(|grad| Real::new(grad.f_to_kind(Kind::Float)?));
     Ok(NormGrad { x: x?, gamma: gamma?, beta: beta? })
@@ -191,54 +195,56 @@ fn max_pool(x: &Real, grid: Grid, window: Window) -> fault::Result<Pooled<Tch>> 
     Gather::Patches { grid, window }.out_rows(x.dim.0)?;
     let (pool, x) = (Pool::new(grid, window)?, x.tensor()?);
     let winners = pool.winners(&x)?;
-    Ok(Pooled { y: Real::new(pool.take(&x, &winners)?)?, taps: Real::new(pool.taps(&winners)?)? })
+    let taps = Real::known(pool.taps(&winners)?, Known::Taps(grid, window))?;
+    Ok(Pooled { y: Real::new(pool.take(&x, &winners)?)?, taps })
 }
 
 fn max_pool_grad(dy: &Real, taps: &Real, grid: Grid, window: Window) -> fault::Result<Real> {
     same("max_pool_grad", dy.dim, taps.dim)?;
     Gather::Patches { grid, window }.in_rows(dy.dim.0)?;
-    Real::new(Pool::new(grid, window)?.grad(&dy.tensor()?, &taps.tensor()?)?)
+    let pool = Pool::new(grid, window)?;
+    if taps.known != Known::Taps(grid, window) {
+        pool.check(&taps.tensor()?)?;
+    }
+    Real::new(pool.grad(&dy.tensor()?, &taps.tensor()?)?)
 }
 
 fn pass_through(dy: &Real, x: &Real, code: &Code, quant: &Quant) -> fault::Result<Real> {
     same("pass_through", x.dim, dy.dim)?;
     same("pass_through", x.dim, code.dim)?;
-    let raised = dy.tensor()?.f_mul_scalar(f64::from(code.scale / quant.levels.scale))?;
     let mut passes = x.tensor()?.f_abs()?.f_le(f64::from(quant.range))?;
     if let Some(mask) = code.mask()? {
-        passes = passes.f_logical_and(&mask)?;
+        passes = passes.f_logical_and_(&mask)?;
     }
-    Real::new(raised.f_masked_fill(&passes.f_logical_not()?, 0.0)?)
+    let passed = dy.tensor()?.f_masked_fill(&passes.f_logical_not()?, 0.0)?;
+    Real::new(scaled(passed, f64::from(code.scale / quant.levels.scale))?)
 }
 
 fn dropout(x: &Code, keep: f32, draw: Draw<'_, Tch>) -> fault::Result<Code> {
     if !(keep > 0.0 && keep <= 1.0) {
         return Err(Error::value("keep", format!("{keep} is not in (0, 1]")).into());
     }
-    let mut kept = uniforms(draw.clock, draw.stream, x.dim)?.f_lt(f64::from(keep))?;
-    if let Some(mask) = x.mask()? {
-        kept = kept.f_logical_and(&mask)?;
-    }
-    x.like(x.planes()?, Some(kept), x.scale / keep)
+    let kept = uniforms(draw.clock, draw.stream, x.dim)?.f_lt(f64::from(keep))?;
+    x.masked(kept, x.scale / keep)
 }
 
+/// Moves a parameter in its place: nothing else holds its tensors.
 fn step(
-    param: &Param<Tch>,
+    tch: Tch,
+    param: &mut Param<Tch>,
     gradient: &Real,
-    rule: &Rule,
-    quant: Option<&Quant>,
+    (rule, quant): (&Rule, Option<&Quant>),
     clock: &Real,
-) -> fault::Result<(Param<Tch>, Updated<Tch>)> {
+) -> fault::Result<Updated<Tch>> {
     update::check(&param.value, &[gradient.dim, param.m.dim, param.v.dim])?;
-    let old = State { value: param.value.tensor()?, m: param.m.tensor()?, v: param.v.tensor()? };
-    let new = update::step(&old, &gradient.tensor()?, rule, &step_size(clock)?)?;
-    let encode = |value| quant.map(|quant| levels::encode(value, quant)).transpose();
-    let (before, after) = (encode(&old.value)?, encode(&new.value)?);
-    let both = match (&before, &after) {
-        (Some(before), Some(after)) => Some([before.integers()?, after.integers()?]),
-        _ => None,
-    };
-    let tally = update::tally(both.as_ref().map(|[a, b]| [a, b]), &new.value)?;
-    let (value, m, v) = (Real::new(new.value)?, Real::new(new.m)?, Real::new(new.v)?);
-    Ok((Param { value, m, v }, Updated { code: after, tally: Real::new(tally)? }))
+    let step_size = step_size(clock)?;
+    let mut state =
+        State { value: param.value.tensor()?, m: param.m.tensor()?, v: param.v.tensor()? };
+    let encode = |value: &Tensor| quant.map(|quant| levels::encode(tch, value, quant)).transpose();
+    let before = encode(&state.value)?;
+    update::step(&mut state, &gradient.tensor()?, rule, &step_size)?;
+    let code = encode(&state.value)?;
+    let flips = before.iter().zip(&code).map(|(before, after)| before.differs(after)).next();
+    let tally = Real::new(update::tally(flips.transpose()?.as_ref(), &state.value)?)?;
+    Ok(Updated { code, tally })
 }

@@ -14,35 +14,37 @@ pub struct State {
     pub v: Tensor,
 }
 
-/// The state after one step.
-pub fn step(old: &State, g: &Tensor, rule: &Rule, step_size: &Tensor) -> Result<State> {
-    let step_size = step_size.f_mul_scalar(f64::from(rule.scale))?;
-    let (m, v, divisor) = match rule.optimizer {
+/// Moves the state by one step, in its place.
+pub fn step(state: &mut State, g: &Tensor, rule: &Rule, step_size: &Tensor) -> Result<()> {
+    let State { value, m, v } = state;
+    let divisor = match rule.optimizer {
         Optimizer::Adam { beta1, beta2, eps } => {
-            let m = average(beta1, &old.m, g)?;
-            let v = average(beta2, &old.v, &g.f_mul(g)?)?;
-            let divisor = v.f_sqrt()?.f_add_scalar(f64::from(eps))?;
-            (m, v, divisor)
+            average(beta1, m, g)?;
+            average(beta2, v, &g.f_square()?)?;
+            v.f_sqrt()?.f_add_scalar_(f64::from(eps))?
         }
         Optimizer::ShiftAdaMax { beta1, beta2, eps, written_back } => {
-            let m = average(beta1, &old.m, g)?;
-            let kept = old.v.f_mul_scalar(f64::from(beta2 as f32))?;
+            average(beta1, m, g)?;
+            let kept = v.f_mul_scalar(f64::from(beta2 as f32))?;
             let u = kept.f_maximum(&g.f_abs()?)?;
-            let divisor = ap2(&u)?.f_add_scalar(f64::from(eps))?;
-            let v = if written_back { divisor.f_detach()? } else { u };
-            (m, v, divisor)
+            let divisor = ap2(&u)?.f_add_scalar_(f64::from(eps))?;
+            v.f_copy_(if written_back { &divisor } else { &u })?;
+            divisor
         }
     };
-    let moved = old.value.f_sub(&m.f_mul(&step_size)?.f_div(&divisor)?)?;
-    let value = if rule.clip { moved.f_clamp(-1.0, 1.0)? } else { moved };
-    Ok(State { value, m, v })
+    let back = m.f_mul(&step_size.f_mul_scalar(-f64::from(rule.scale))?)?;
+    let _ = value.f_addcdiv_(&back, &divisor)?;
+    if rule.clip {
+        let _ = value.f_clamp_(-1.0, 1.0)?;
+    }
+    Ok(())
 }
 
-/// A row: how many integers changed, and how many values lie at the clip.
-pub fn tally(integers: Option<[&Tensor; 2]>, value: &Tensor) -> Result<Tensor> {
+/// A row: how many codes changed, and how many values lie at the clip.
+pub fn tally(flips: Option<&Tensor>, value: &Tensor) -> Result<Tensor> {
     let clipped = count(&value.f_abs()?.f_ge(1.0)?)?;
-    let flips = match integers {
-        Some([before, after]) => count(&before.f_ne_tensor(after)?)?,
+    let flips = match flips {
+        Some(flips) => count(flips)?,
         None => clipped.f_zeros_like()?,
     };
     Ok(Tensor::f_stack(&[flips, clipped], 0)?.f_unsqueeze(0)?)
@@ -58,12 +60,13 @@ pub fn check(value: &Real, others: &[(usize, usize)]) -> Result<()> {
     }
 }
 
-/// `decay * old + (1 - decay) * new`, the complement taken in f64.
-fn average(decay: f64, old: &Tensor, new: &Tensor) -> Result<Tensor> {
-    let new = new.f_mul_scalar(f64::from((1.0 - decay) as f32))?;
-    Ok(old.f_mul_scalar(f64::from(decay as f32))?.f_add(&new)?)
+/// Moves `old` to `decay * old + (1 - decay) * new`, the complement taken in f64.
+fn average(decay: f64, old: &mut Tensor, new: &Tensor) -> Result<()> {
+    let _ = old.f_lerp_(new, f64::from((1.0 - decay) as f32))?;
+    Ok(())
 }
 
+/// How many are true, exact up to 2^24. From booleans libtorch would make a copy of 8 bytes for each.
 fn count(booleans: &Tensor) -> Result<Tensor> {
-    Ok(booleans.f_sum(Kind::Int64)?.f_to_kind(Kind::Float)?)
+    Ok(booleans.f_to_kind(Kind::BFloat16)?.f_sum(Kind::Float)?)
 }

@@ -6,6 +6,8 @@ use bnn_core::{
 };
 use bnn_tch::Tch;
 
+use super::everywhere;
+
 const GRID: Grid = Grid { height: 4, width: 3 };
 
 /// The shapes of whatever can be computed of no row.
@@ -42,7 +44,9 @@ fn no_row_is_as_good_as_many() -> Result<()> {
         Gather::Patches { grid: Grid { height: 4, width: 3 }, window: Window::square(2, 1, 1) };
     for gather in [Gather::Rows, patches] {
         let want = shapes(&bnn_core::Reference, &gather)?;
-        assert_eq!(shapes(&Tch::cpu(), &gather)?, want, "{gather:?}");
+        for tch in everywhere() {
+            assert_eq!(shapes(&tch, &gather)?, want, "{gather:?} on {}", tch.name());
+        }
     }
     Ok(())
 }
@@ -52,16 +56,21 @@ fn no_row_is_as_good_as_many() -> Result<()> {
 fn minus_infinity_wins_over_the_padding() -> Result<()> {
     let window = Window::square(3, 2, 2); // more than libtorch pads by itself
     let x = Matrix::from_elem((GRID.pixels(), 2), f32::NEG_INFINITY);
-    let tch = Tch::cpu();
-    let got = tch.max_pool(&tch.put(x.view())?, GRID, window)?;
-    let (y, taps) = reference::max_pool(&x, GRID, window)?;
-    assert_eq!((tch.get(&got.y)?, tch.get(&got.taps)?), (y, taps));
+    let want = reference::max_pool(&x, GRID, window)?;
+    for tch in everywhere() {
+        let got = tch.max_pool(&tch.put(x.view())?, GRID, window)?;
+        assert_eq!((tch.get(&got.y)?, tch.get(&got.taps)?), want, "{}", tch.name());
+    }
     Ok(())
 }
 
 #[test]
 fn taps_in_the_padding_are_refused() -> Result<()> {
-    let (tch, window) = (Tch::cpu(), Window::square(2, 2, 1));
+    everywhere().iter().try_for_each(taps_in_the_padding)
+}
+
+fn taps_in_the_padding(tch: &Tch) -> Result<()> {
+    let window = Window::square(2, 2, 1);
     let (_, mut taps) = reference::max_pool(&Matrix::zeros((GRID.pixels(), 1)), GRID, window)?;
     let dy = tch.put(Matrix::ones(taps.dim()).view())?;
     // Only the last tap of the first window lies in the grid.

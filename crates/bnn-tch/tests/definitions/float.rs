@@ -6,6 +6,8 @@ use bnn_core::{
 };
 use bnn_tch::Tch;
 
+use super::everywhere;
+
 fn reals(rows: usize, cols: usize, stream: u32) -> Matrix {
     let key = Key::new(3, 5).stream(stream);
     let number = |(row, col)| 4.0 * key.uniform((row * cols + col) as u32) - 2.0;
@@ -28,7 +30,10 @@ fn close(got: &Matrix, want: &Matrix, magnitudes: &Matrix) {
 
 #[test]
 fn products_of_reals_are_those_of_the_definition() -> Result<()> {
-    let tch = Tch::cpu();
+    everywhere().iter().try_for_each(products_of_reals)
+}
+
+fn products_of_reals(tch: &Tch) -> Result<()> {
     let patches = |window| Gather::Patches { grid: Grid { height: 5, width: 4 }, window };
     let windows = [Window::square(3, 1, 2), Window { height: 2, width: 4, stride: 2, pad: 1 }];
     for gather in [Gather::Rows, patches(windows[0]), patches(windows[1])] {
@@ -48,9 +53,12 @@ fn products_of_reals_are_those_of_the_definition() -> Result<()> {
 
 #[test]
 fn activations_are_those_of_the_definition_in_every_bit() -> Result<()> {
+    everywhere().iter().try_for_each(activations)
+}
+
+fn activations(tch: &Tch) -> Result<()> {
     let traps = [0.0, -0.0, 1.0, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45];
     let traps = Matrix::from_shape_fn((1, 8), |(_, col)| traps[col]);
-    let tch = Tch::cpu();
     for x in [reals(7, 33, 0), traps] {
         let dy = reals(x.nrows(), x.ncols(), 1);
         let (there, dy_there) = (tch.put(x.view())?, tch.put(dy.view())?);
