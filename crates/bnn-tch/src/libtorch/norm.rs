@@ -7,9 +7,9 @@ use tch::{Kind, Tensor};
 use super::fault::Result;
 use super::real::Real;
 
-/// The mean of every column, and its biased variance about that mean with `AP2(c)` for one factor
-/// if shift-based: rows of f32.
-pub fn statistics(x: &Tensor, shift: bool) -> Result<[Tensor; 2]> {
+/// The mean of every column, its biased variance about that mean with `AP2(c)` for one factor if
+/// shift-based (rows of f32), and x less the mean.
+pub fn statistics(x: &Tensor, shift: bool) -> Result<[Tensor; 3]> {
     let mean = x.f_mean_dim(0, true, Kind::Double)?.f_to_kind(Kind::Float)?;
     let centred = x.f_sub(&mean)?;
     let wide = centred.f_to_kind(Kind::Double)?;
@@ -18,7 +18,8 @@ pub fn statistics(x: &Tensor, shift: bool) -> Result<[Tensor; 2]> {
     } else {
         wide.f_square()?
     };
-    Ok([mean, square.f_mean_dim(0, true, Kind::Double)?.f_to_kind(Kind::Float)?])
+    let variance = square.f_mean_dim(0, true, Kind::Double)?.f_to_kind(Kind::Float)?;
+    Ok([mean, variance, centred])
 }
 
 /// `1 / sqrt(variance + eps)`, rounded after each operation.
@@ -31,10 +32,14 @@ pub fn inverse_deviation(variance: &Tensor, norm: &Norm) -> Result<Tensor> {
     Ok(deviation.f_reciprocal()?)
 }
 
-/// What a running statistic moves towards, in place of the variance of so many samples.
-pub fn batch_spread(variance: &Tensor, samples: usize, norm: &Norm) -> Result<Tensor> {
+/// What a running statistic moves towards, from the statistics of so many samples.
+pub fn batch_spread(
+    [variance, inverse_deviation]: [&Tensor; 2],
+    samples: usize,
+    norm: &Norm,
+) -> Result<Tensor> {
     match norm.running {
-        Spread::InverseDeviation => inverse_deviation(variance, norm),
+        Spread::InverseDeviation => Ok(inverse_deviation.f_detach()?),
         Spread::Variance if samples > 1 => {
             let more = variance.f_mul_scalar(samples as f64)?;
             Ok(more.f_div_scalar((samples - 1) as f64)?)
@@ -58,9 +63,9 @@ pub fn gain(gamma: &Tensor, inverse_deviation: &Tensor, norm: &Norm) -> Result<T
     }
 }
 
-/// `(x - mean) * gain + beta`: three kernels, so that nothing is fused.
-pub fn apply(x: &Tensor, mean: &Tensor, gain: &Tensor, beta: &Tensor) -> Result<Tensor> {
-    Ok(x.f_sub(mean)?.f_mul(gain)?.f_add(beta)?)
+/// `centred * gain + beta`, in the place of the centred input: two kernels, so that nothing is fused.
+pub fn apply(mut centred: Tensor, gain: &Tensor, beta: &Tensor) -> Result<Tensor> {
+    Ok(centred.f_mul_(gain)?.f_add_(beta)?)
 }
 
 /// Gradients of the plain norm by x, gamma and beta, in double precision.

@@ -42,16 +42,20 @@ fn key(clock: &Real, stream: u32) -> Result<[Tensor; 2]> {
 ///
 /// No product reaches 2^63: a word times a constant of at most 31 bits.
 fn words([low, high]: &[Tensor; 2], count: i64) -> Result<Tensor> {
-    let index = Tensor::f_arange(count, (Kind::Int64, low.device()))?.f_bitwise_and(WORD)?;
-    let x = index.f_bitwise_xor_tensor(low)?;
-    let x = mixed(&x, 16)?.f_mul_scalar(0x21F0_AAAD)?.f_add(high)?.f_bitwise_and(WORD)?;
-    let x = mixed(&x, 15)?.f_mul_scalar(0x735A_2D97)?.f_bitwise_and(WORD)?;
-    mixed(&x, 15)
+    let mut index = Tensor::f_arange(count, (Kind::Int64, low.device()))?;
+    if count > WORD {
+        index = index.f_bitwise_and_(WORD)?;
+    }
+    let x = mixed(index.f_bitwise_xor_tensor_(low)?, 16)?.f_mul_scalar_(0x21F0_AAAD)?;
+    let x = x.f_add(high)?.f_bitwise_and_(WORD)?;
+    let x = mixed(x, 15)?.f_mul_scalar_(0x735A_2D97)?.f_bitwise_and_(WORD)?;
+    mixed(x, 15)
 }
 
-/// `x ^ (x >> places)`.
-fn mixed(x: &Tensor, places: i64) -> Result<Tensor> {
-    Ok(x.f_bitwise_xor_tensor(&x.f_bitwise_right_shift_tensor_scalar(places)?)?)
+/// `x ^ (x >> places)`, in its place.
+fn mixed(mut x: Tensor, places: i64) -> Result<Tensor> {
+    let shifted = x.f_bitwise_right_shift_tensor_scalar(places)?;
+    Ok(x.f_bitwise_xor_tensor_(&shifted)?)
 }
 
 fn check(clock: &Real) -> Result<()> {

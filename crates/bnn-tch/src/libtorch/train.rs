@@ -123,7 +123,9 @@ fn grad_weight(tch: Tch, dy: &Real, a: Operand<'_, Tch>, gather: &Gather) -> fau
     let shape = Shape::new(tch, dim(a), w, gather)?;
     shape.check("product_grad_weight", dy.dim)?;
     let (a, scale) = integers(a)?;
-    scaled(shape.grad_weights(&dy.tensor()?, &a)?, scale)
+    // Weights are many: the scale is for the gradient of the product.
+    let dy = if scale == 1.0 { dy.tensor()? } else { dy.tensor()?.f_mul_scalar(scale)? };
+    shape.grad_weights(&dy, &a)
 }
 
 fn batch_norm(
@@ -134,11 +136,11 @@ fn batch_norm(
 ) -> fault::Result<(Normed<Tch>, Running<Tch>)> {
     norm::check("norm", x, &[gamma, beta, &old.mean, &old.spread])?;
     let (samples, x) = (x.dim.0, x.tensor()?);
-    let [mean, variance] = norm::statistics(&x, norm.shift)?;
+    let [mean, variance, centred] = norm::statistics(&x, norm.shift)?;
     let inverse_deviation = norm::inverse_deviation(&variance, norm)?;
     let gain = norm::gain(&gamma.tensor()?, &inverse_deviation, norm)?;
-    let y = norm::apply(&x, &mean, &gain, &beta.tensor()?)?;
-    let spread = norm::batch_spread(&variance, samples, norm)?;
+    let y = norm::apply(centred, &gain, &beta.tensor()?)?;
+    let spread = norm::batch_spread([&variance, &inverse_deviation], samples, norm)?;
     let moved = Running {
         mean: Real::new(norm::running(&old.mean.tensor()?, &mean, norm)?)?,
         spread: Real::new(norm::running(&old.spread.tensor()?, &spread, norm)?)?,
@@ -187,8 +189,8 @@ fn norm_eval(
         Spread::Variance => norm::inverse_deviation(&spread, norm)?,
     };
     let gain = norm::gain(&gamma.tensor()?, &inverse_deviation, norm)?;
-    let mean = running.mean.tensor()?;
-    Real::new(norm::apply(&x.tensor()?, &mean, &gain, &beta.tensor()?)?)
+    let centred = x.tensor()?.f_sub(&running.mean.tensor()?)?;
+    Real::new(norm::apply(centred, &gain, &beta.tensor()?)?)
 }
 
 fn max_pool(x: &Real, grid: Grid, window: Window) -> fault::Result<Pooled<Tch>> {

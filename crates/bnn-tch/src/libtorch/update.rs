@@ -42,7 +42,9 @@ pub fn step(state: &mut State, g: &Tensor, rule: &Rule, step_size: &Tensor) -> R
 
 /// A row: how many codes changed, and how many values lie at the clip.
 pub fn tally(flips: Option<&Tensor>, value: &Tensor) -> Result<Tensor> {
-    let clipped = count(&value.f_abs()?.f_ge(1.0)?)?;
+    // What is left of the others is 0, which this norm does not count.
+    let whole = value.f_trunc()?;
+    let clipped = whole.f_flatten(0, -1)?.f_linalg_norm(0, None::<i64>, false, Kind::Float)?;
     let flips = match flips {
         Some(flips) => count(flips)?,
         None => clipped.f_zeros_like()?,
