@@ -15,6 +15,9 @@ use crate::spec::Spec;
 /// Step number of the random numbers that start a network; no training step is as late.
 const START: u64 = u64::MAX;
 
+/// Reals of a layer that an evaluation holds at a time, if they are more than a batch's.
+const EVALUATED: usize = 1 << 21;
+
 /// A network in training.
 pub struct Net<B: TrainBackend> {
     /// The images it reads.
@@ -103,6 +106,18 @@ impl<B: TrainBackend> Net<B> {
             let layers = self.backward(backend, graded.grad, &saved, &clock)?;
             Ok(StepTally { loss: graded.tally, layers })
         })
+    }
+
+    /// Images to evaluate at a time: at least a batch of training, more where their layers are narrow.
+    /// Scores do not depend on it.
+    pub fn evaluation_batch(&self, batch: usize) -> usize {
+        let places = |gather: &Gather| match gather {
+            Gather::Rows => 1,
+            Gather::Patches { grid, .. } => grid.pixels(),
+        };
+        let widths =
+            self.blocks.iter().map(|block| block.form.shape.0 * places(&block.form.gather));
+        batch.max(EVALUATED / widths.max().unwrap_or(1).max(1))
     }
 
     /// Scores of a batch by the running statistics, on packed kernels.

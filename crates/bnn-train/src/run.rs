@@ -70,6 +70,7 @@ pub fn run<B: TrainBackend>(
         let report = run.finish_epoch()?;
         observer.epoch(&report);
     }
+    run.checkpoint()?;
     let Progress { epochs, model, .. } = run.progress;
     Ok(Outcome { best: best(&epochs), epochs, model })
 }
@@ -187,7 +188,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
     /// Evaluates, reports, and keeps the network if it is the best so far.
     fn finish_epoch(&mut self) -> Result<EpochReport> {
         let Self { backend, spec, data, net, .. } = self;
-        let (batch, loss) = (spec.train.batch, spec.train.loss);
+        let (batch, loss) = (net.evaluation_batch(spec.train.batch), spec.train.loss);
         let validation = scores(*backend, net, &data.validation, batch)?;
         let test = scores(*backend, net, &data.test, batch)?;
         let epoch = self.progress.epoch();
@@ -211,18 +212,15 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         Ok(report)
     }
 
-    /// Freezes the network, checks that its scores are those of evaluation in every bit, writes it.
+    /// Freezes the network and checks that its scores are those of evaluation in every bit. It is
+    /// written with the next checkpoint, which is also what an interrupted run goes on from.
     fn keep(&mut self, test: &Matrix) -> Result<()> {
         let frozen = self.net.freeze(self.backend, self.data.class_names())?;
         let session = Session::new(self.backend, &frozen)?;
-        let again = frozen_scores(&session, &self.data.test, self.spec.train.batch)?;
+        let batch = self.net.evaluation_batch(self.spec.train.batch);
+        let again = frozen_scores(&session, &self.data.test, batch)?;
         check_equal(test, &again)?;
         self.progress.model = frozen.to_bytes()?;
-        if let Some(out) = &self.options.out {
-            // In this order: a model without a checkpoint is that of a run that has ended.
-            self.checkpoint()?;
-            file::write(&out.model(), &self.progress.model)?;
-        }
         Ok(())
     }
 
@@ -232,13 +230,15 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         if progress.step > 0 {
             progress.sums.seconds += self.epoch_started.elapsed().as_secs_f64();
         }
+        // In this order: a model without a checkpoint is that of a run that has ended.
         checkpoint::write(&out.checkpoint(), self.backend, &self.identity, &progress, &self.net)?;
+        restore(&out.model(), &self.progress.model)?;
         self.checkpointed = Instant::now();
         Ok(())
     }
 }
 
-/// Writes the model of a checkpoint where the run was ended between the two.
+/// Writes the model of a checkpoint, where there is one that is not there yet.
 fn restore(path: &Path, model: &[u8]) -> Result<()> {
     if model.is_empty() || std::fs::read(path).is_ok_and(|there| there == model) {
         return Ok(());
