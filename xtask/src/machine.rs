@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 const UNKNOWN: &str = "unknown";
 
+/// Names the commit of a tree that was copied to a machine without its history.
+const REVISION: &str = "BNN_REVISION";
+
 /// What of the tree a result depends on; changes elsewhere do not make it dirty.
 const SOURCES: [&str; 7] =
     [".cargo", "benches", "Cargo.lock", "Cargo.toml", "crates", "experiments", "xtask"];
@@ -23,6 +26,9 @@ pub struct Machine {
     pub memory: String,
     /// Operating system and architecture.
     pub os: String,
+    /// GPUs that NVIDIA's driver names, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
 }
 
 impl Machine {
@@ -39,21 +45,25 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory: memory(&read("/proc/meminfo")),
             os: format!("{os}, {}", std::env::consts::ARCH),
+            gpu: gpu(),
         }
     }
 }
 
 impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { cpu, cores, memory, os } = self;
-        write!(f, "{cpu}, {cores} logical cores, {memory}, {os}")
+        let Self { cpu, cores, memory, os, gpu } = self;
+        write!(f, "{cpu}, {cores} logical cores, {memory}, {os}")?;
+        gpu.iter().try_for_each(|gpu| write!(f, ", {gpu}"))
     }
 }
 
-/// The commit of the workspace, with `-dirty` if its sources were changed since; `unknown` where git
-/// does not tell.
+/// The commit of the workspace, with `-dirty` if its sources were changed since; where git does not
+/// tell, what [`REVISION`] says, or `unknown`.
 pub fn revision(root: &Path) -> String {
-    let Some(commit) = git(root, &["rev-parse", "--verify", "HEAD"]) else { return UNKNOWN.into() };
+    let Some(commit) = git(root, &["rev-parse", "--verify", "HEAD"]) else {
+        return std::env::var(REVISION).unwrap_or_else(|_| UNKNOWN.into());
+    };
     let status = [&["status", "--porcelain", "--"], SOURCES.as_slice()].concat();
     match git(root, &status) {
         Some(changes) if changes.is_empty() => commit,
@@ -82,6 +92,16 @@ fn field(text: &str, key: &str, sign: char) -> Option<String> {
     let pairs = text.lines().filter_map(|line| line.split_once(sign));
     let value = pairs.into_iter().find(|(name, _)| name.trim() == key)?.1;
     Some(value.trim().trim_matches('"').into()).filter(|value: &String| !value.is_empty())
+}
+
+/// Names of the GPUs, each once.
+fn gpu() -> Option<String> {
+    let mut command = Command::new("nvidia-smi");
+    let output = command.args(["--query-gpu=name", "--format=csv,noheader"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    let mut names: Vec<_> = text.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn memory(meminfo: &str) -> String {

@@ -218,6 +218,7 @@ pub mod tests {
             cores: 2,
             memory: "7.8 GiB".into(),
             os: "Linux, x86_64".into(),
+            gpu: None,
         };
         let origin = Origin { binary: "b1".into(), revision: "0123456789abcdef".into(), machine };
         let done = json!({

@@ -152,7 +152,7 @@ pub mod tests {
         let (paper, tier) = ("The XNOR kernel was 23 times as fast.".into(), "quick".into());
         let plan = Plan { name, title, paper, tier, what };
         let (memory, os) = ("7.8 GiB".into(), "Linux".into());
-        let machine = Machine { cpu: "AMD EPYC".into(), cores: 2, memory, os };
+        let machine = Machine { cpu: "AMD EPYC".into(), cores: 2, memory, os, gpu: None };
         let origin = Origin { binary: "b1".into(), revision: "0123456789ab".into(), machine };
         let hash = fingerprint(&plan.what, "b1", Some("m1"));
         let mut ours = row("cpu/avx512", 1.0, None, None);

@@ -57,7 +57,8 @@ impl Desk {
 
     fn run(&self, only: Option<&str>) -> Result<(Vec<Bench>, Vec<String>)> {
         let bnn = Bnn::at(self.path("bnn")).unwrap();
-        let machine = Machine { cpu: "c".into(), cores: 1, memory: "m".into(), os: "o".into() };
+        let machine =
+            Machine { cpu: "c".into(), cores: 1, memory: "m".into(), os: "o".into(), gpu: None };
         let origin = Origin { binary: bnn.digest.clone(), revision: "r".into(), machine };
         let folder = self.folder.path();
         let stand = Stand { bnn: &bnn, folder, origin: &origin, data_dir: None, stop: &self.stop };
