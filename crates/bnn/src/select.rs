@@ -48,10 +48,12 @@ pub fn with_backend<J: WithBackend>(
         ("tch" | "tch:cuda", _) => {
             Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_LIBTORCH))
         }
-        ("cuda", _) => Err(Error::unavailable(
-            format!("backend `{name}`"),
-            "it is not part of this version; `bnn backends` lists what is",
-        )),
+        #[cfg(feature = "cuda")]
+        (device, kernel) if device.split(':').next() == Some("cuda") => {
+            Ok(job.run(&cuda(device, kernel)?))
+        }
+        #[cfg(not(feature = "cuda"))]
+        ("cuda", _) => Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_CUDA)),
         _ => Err(Error::unavailable(
             format!("backend `{name}`"),
             format!("compiled in are {}; `bnn backends` says more", names().join(", ")),
@@ -68,7 +70,7 @@ pub fn backends() -> Vec<BackendStatus> {
     };
     let mut all = cpu_backends();
     all.push(status("reference", true, "the definitions, on one thread: slow and right"));
-    all.push(status("cuda", false, "not part of this version"));
+    all.push(cuda_backend());
     all.extend(tch_backends());
     all
 }
@@ -100,6 +102,44 @@ fn cpu_backends() -> Vec<BackendStatus> {
 fn cpu_backends() -> Vec<BackendStatus> {
     let note = "not compiled in; build with the feature `cpu`".into();
     vec![BackendStatus { name: "cpu".into(), usable: false, note }]
+}
+
+/// What to do for a GPU, in a build without it.
+#[cfg(not(feature = "cuda"))]
+const WITHOUT_CUDA: &str = "this build has no GPU backend; build with `--features cuda`";
+
+/// The GPU of a name such as `cuda` or `cuda:1`, with gradients in TF32 or kernels of one family if
+/// they stand behind a slash.
+#[cfg(feature = "cuda")]
+fn cuda(device: &str, kernel: &str) -> Result<bnn_cuda::Cuda> {
+    let number = device.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or("0"));
+    let ordinal = number.and_then(|number| number.parse().ok()).ok_or_else(|| {
+        let why = "behind the colon is the number of a GPU, counted from 0";
+        Error::unavailable(format!("backend `{device}`"), why)
+    })?;
+    match kernel {
+        "" => bnn_cuda::Cuda::new(ordinal),
+        "tf32" => bnn_cuda::Cuda::tf32(ordinal),
+        kernel => bnn_cuda::Cuda::new(ordinal)?.with_kernel(kernel),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_backend() -> BackendStatus {
+    let missing = bnn_cuda::Cuda::new(0).err();
+    BackendStatus {
+        name: "cuda".into(),
+        usable: missing.is_none(),
+        note: missing.map_or("1-bit tensor cores of an NVIDIA GPU".into(), |error| match error {
+            Error::Unavailable { why, .. } => why,
+            error => error.to_string(),
+        }),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_backend() -> BackendStatus {
+    BackendStatus { name: "cuda".into(), usable: false, note: WITHOUT_CUDA.into() }
 }
 
 /// What to do for a backend that needs libtorch, in a build without it.

@@ -1,0 +1,145 @@
+//! The backend: a device, and which family of kernels multiplies on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bnn_core::{Error, Gather, Result};
+
+use crate::device::gpu::Gpu;
+use crate::device::{Arch, Buffer, Driver, Kernel, Rounding, Shape, Value};
+use crate::tile::Tile;
+use crate::windows::Windows;
+
+/// A GPU as a backend.
+///
+/// Sign products are exact on any kernel. Products of reals, for gradients, are f32, or
+/// [TF32](Cuda::tf32).
+#[derive(Clone)]
+pub struct Cuda {
+    driver: Arc<dyn Driver>,
+    family: Arch,
+    tile: Option<Tile>,
+    windows: Arc<Mutex<HashMap<Gather, Arc<Windows>>>>,
+}
+
+/// The families of kernels by name.
+const FAMILIES: [(&str, Arch); 3] =
+    [("plain", Arch::Plain), ("tensor", Arch::Tensor), ("hopper", Arch::Hopper)];
+
+impl Cuda {
+    /// The GPU number `ordinal`, counted from 0; gradients are products in f32.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it, its driver or the compiler NVRTC is not here.
+    pub fn new(ordinal: i32) -> Result<Self> {
+        Gpu::new(ordinal, Rounding::Single).map(|gpu| Self::on(Arc::new(gpu)))
+    }
+
+    /// The same, but gradients are products of operands rounded to TF32 (11 significant bits), with
+    /// sums in f32: several times faster on tensor cores. Signs and pixels are not rounded by it.
+    ///
+    /// # Errors
+    /// As [`Cuda::new`].
+    pub fn tf32(ordinal: i32) -> Result<Self> {
+        Gpu::new(ordinal, Rounding::Tensor).map(|gpu| Self::on(Arc::new(gpu)))
+    }
+
+    /// The host, running the kernels of the family `plain` or `tensor` as a C++ program: for tests.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for another family.
+    #[cfg(feature = "emulation")]
+    pub fn emulated(family: &str) -> Result<Self> {
+        let arch = family_named(family)?;
+        if arch == Arch::Hopper {
+            let why = "the copy engine and wgmma are not emulated";
+            return Err(Error::unavailable("emulation of `hopper`", why));
+        }
+        Ok(Self::on(Arc::new(crate::device::emulated::Emulated::new(arch))))
+    }
+
+    fn on(driver: Arc<dyn Driver>) -> Self {
+        Self { family: driver.arch(), tile: None, driver, windows: Arc::default() }
+    }
+
+    /// The same device, multiplying with the kernels of one family (`plain`, `tensor` or `hopper`), or
+    /// with one kernel wherever it applies (such as `hopper_128x256`).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for a kernel that is unknown or not for this device.
+    pub fn with_kernel(self, name: &str) -> Result<Self> {
+        let tile = Tile::named(name);
+        let arch = tile.map_or_else(|| family_named(name), |tile| Ok(tile.family))?;
+        if arch > self.driver.arch() {
+            let why = format!("{} has no such instructions", self.driver.name());
+            return Err(Error::unavailable(format!("kernels `{name}`"), why));
+        }
+        Ok(Self { family: arch, tile, ..self })
+    }
+
+    /// Device, and family of kernels if it is not the device's best.
+    pub(crate) fn label(&self) -> String {
+        let name = self.driver.name();
+        if let Some(tile) = self.tile {
+            return format!("{name}/{}", tile.name());
+        }
+        let known = |(_, arch): &&(&str, Arch)| *arch == self.family;
+        match FAMILIES.iter().find(known).filter(|_| self.family != self.driver.arch()) {
+            Some((family, _)) => format!("{name}/{family}"),
+            None => name,
+        }
+    }
+
+    pub(crate) fn family(&self) -> Arch {
+        self.family
+    }
+
+    /// The kernel that was asked for.
+    pub(crate) fn tile(&self) -> Option<Tile> {
+        self.tile
+    }
+
+    pub(crate) fn device(&self) -> &dyn Driver {
+        &*self.driver
+    }
+
+    /// Memory that is not initialised.
+    pub(crate) fn memory(&self, bytes: usize) -> Result<Buffer> {
+        Buffer::new(&self.driver, bytes)
+    }
+
+    /// Memory that holds these bytes.
+    pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Buffer> {
+        Buffer::from_bytes(&self.driver, bytes)
+    }
+
+    /// Starts a kernel with one thread for each of `elements`.
+    pub(crate) fn each(&self, kernel: Kernel, elements: usize, values: &[Value<'_>]) -> Result<()> {
+        self.launch(kernel, Shape::each(elements)?, values)
+    }
+
+    pub(crate) fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
+        if shape.is_empty() { Ok(()) } else { self.driver.launch(kernel, shape, values) }
+    }
+
+    /// The windows of a gather, made once.
+    pub(crate) fn windows(&self, gather: &Gather) -> Result<Arc<Windows>> {
+        let mut known = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(windows) = known.get(gather) {
+            return Ok(Arc::clone(windows));
+        }
+        let windows = Arc::new(Windows::new(self, gather)?);
+        known.insert(*gather, Arc::clone(&windows));
+        Ok(windows)
+    }
+}
+
+fn family_named(family: &str) -> Result<Arch> {
+    let found = FAMILIES.iter().find(|(name, _)| *name == family);
+    found.map(|(_, arch)| *arch).ok_or_else(|| {
+        Error::unavailable(
+            format!("kernels `{family}`"),
+            "there are `plain`, `tensor`, `hopper`, and single kernels as in product.rs",
+        )
+    })
+}

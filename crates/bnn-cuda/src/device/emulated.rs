@@ -1,0 +1,194 @@
+//! A driver that runs the kernels on the host, compiled by the machine's C++ compiler.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use bnn_core::{Error, Result};
+use libloading::Library;
+
+use super::library::Source;
+use super::{Arch, Driver, Gemm, Kernel, Rounding, Shape, Value};
+
+const EMULATION: &str = include_str!("../../kernels/emulation.hpp");
+
+/// What calls a kernel of the compiled text.
+type Call = unsafe extern "C" fn(*const u32, u32, usize, *mut *mut c_void);
+
+/// Compiled files by name, shared by all devices of the process: they run one launch at a time.
+static LIBRARIES: OnceLock<Mutex<HashMap<&'static str, Library>>> = OnceLock::new();
+
+/// The host as a device.
+pub(crate) struct Emulated {
+    arch: Arch,
+}
+
+impl Emulated {
+    pub(crate) fn new(arch: Arch) -> Self {
+        Self { arch }
+    }
+}
+
+impl Driver for Emulated {
+    fn name(&self) -> String {
+        format!("emulated/{:?}", self.arch).to_lowercase()
+    }
+
+    fn arch(&self) -> Arch {
+        self.arch
+    }
+
+    fn processors(&self) -> usize {
+        2 // small shapes of tests meet large tiles too
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        let mut memory = Vec::<u128>::new();
+        let blocks = bytes.div_ceil(size_of::<u128>());
+        if memory.try_reserve_exact(blocks).is_err() {
+            return Err(Error::value("memory", format!("{bytes} bytes cannot be had")));
+        }
+        // Bytes that no kernel wrote should show.
+        memory.resize(blocks, u128::from_ne_bytes([0xA5; 16]));
+        Ok(Box::into_raw(memory.into_boxed_slice()).cast::<u128>() as u64)
+    }
+
+    fn free(&self, address: u64, bytes: usize) {
+        let slice = std::ptr::slice_from_raw_parts_mut(
+            address as *mut u128,
+            bytes.div_ceil(size_of::<u128>()),
+        );
+        // SAFETY: `allocate` made it of a box of this length, and buffers are freed once.
+        drop(unsafe { Box::from_raw(slice) });
+    }
+
+    fn upload(&self, to: u64, bytes: &[u8]) -> Result<()> {
+        // SAFETY: a buffer of this driver, as large as what is copied.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
+        Ok(())
+    }
+
+    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: a buffer of this driver, as large as what is copied.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len())
+        };
+        Ok(())
+    }
+
+    fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
+        let libraries = LIBRARIES.get_or_init(Mutex::default);
+        let mut libraries = libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kernel(file, name) = kernel;
+        if !libraries.contains_key(file) {
+            libraries.insert(file, compile(Source::named(file))?);
+        }
+        let symbol = format!("run_{name}\0");
+        // SAFETY: `compile` gives every kernel such a function.
+        let call = unsafe { libraries[file].get::<Call>(symbol.as_bytes()) };
+        let call = call.map_err(|error| Error::Device { op: "emulation", source: error.into() })?;
+        let words: Vec<Vec<u64>> = values.iter().map(words).collect();
+        let mut pointers: Vec<_> =
+            words.iter().map(|words| words.as_ptr().cast_mut().cast::<c_void>()).collect();
+        // SAFETY: the values are those that the kernel takes, and its buffers are large enough.
+        unsafe {
+            call(shape.grid.as_ptr(), shape.block, shape.shared as usize, pointers.as_mut_ptr())
+        };
+        Ok(())
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Single
+    }
+
+    fn gemm(&self, gemm: &Gemm<'_>) -> Result<()> {
+        let &Gemm { size: [m, n, k], a: (a, a_transposed), b: (b, b_transposed), c, rounding } =
+            gemm;
+        if rounding != Rounding::Single {
+            let why = "only f32 is multiplied on the host";
+            return Err(Error::unavailable(format!("{rounding:?} on the host"), why));
+        }
+        let strides = |rows: usize, columns: usize, transposed: bool| {
+            if transposed { (1, rows as isize) } else { (columns as isize, 1) }
+        };
+        let ((a_row, a_column), (b_row, b_column)) =
+            (strides(m, k, a_transposed), strides(k, n, b_transposed));
+        // SAFETY: the buffers hold matrices of these shapes.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                c.address() as *mut f32,
+                1,
+                n as isize,
+                false,
+                a.address() as *const f32,
+                a_column,
+                a_row,
+                b.address() as *const f32,
+                b_column,
+                b_row,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A value as the 8-byte words that hold it.
+fn words(value: &Value<'_>) -> Vec<u64> {
+    match *value {
+        Value::Pointer(address) => vec![address],
+        Value::Word(word) => vec![u64::from(word)],
+        Value::Long(long) => vec![long],
+        Value::Real(real) => vec![u64::from(real.to_bits())],
+        Value::Struct(words) => words.to_vec(),
+        Value::Map { .. } => unreachable!("no emulated kernel takes a tensor map"),
+    }
+}
+
+/// Compiles a file and loads it.
+fn compile(source: &Source) -> Result<Library> {
+    let folder = tempfile::tempdir().map_err(|error| device("a temporary folder", error))?;
+    let (text, library) = (folder.path().join("kernels.cpp"), folder.path().join("kernels.so"));
+    let whole = [EMULATION, &source.text(), &callers(&source.text())].join("\n");
+    std::fs::write(&text, whole).map_err(|error| device("the kernels' text", error))?;
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let arguments =
+        ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-unknown-pragmas"];
+    let run = Command::new(&compiler).args(arguments).arg("-o").arg(&library).arg(&text).output();
+    let run = run.map_err(|error| {
+        let why = format!("{error}; install a C++ compiler, or name one in CXX");
+        Error::unavailable(format!("the compiler `{compiler}`"), why)
+    })?;
+    if !run.status.success() {
+        return Err(device(source.name, String::from_utf8_lossy(&run.stderr)));
+    }
+    // SAFETY: the library is what was compiled just now; loading it runs nothing.
+    unsafe { Library::new(&library) }.map_err(|error| device(source.name, error))
+}
+
+/// One function per kernel that calls it as a driver does.
+fn callers(text: &str) -> String {
+    let kernels = text.split("\nKERNEL(").skip(1);
+    let names = kernels.filter_map(|rest| rest.split(['(', ')']).nth(1).map(str::trim));
+    let caller = |name: &str| {
+        format!(
+            "extern \"C\" void run_{name}(const unsigned* grid, unsigned threads, size_t bytes, \
+             void** values) {{ emulation::run([](void** values) {{ emulation::apply(&{name}, values); }}, \
+             grid, threads, bytes, values); }}\n"
+        )
+    };
+    names.map(caller).collect()
+}
+
+fn device(what: &str, why: impl std::fmt::Display) -> Error {
+    Error::Device { op: "emulation", source: format!("{what}: {why}").into() }
+}

@@ -1,0 +1,261 @@
+//! What the backend asks of a device: memory, copies, launches, one float GEMM.
+//!
+//! Two drivers answer: the GPU's, and one that runs the same kernels on the host ([`emulated`]).
+//! All work of a driver is done in the order in which it was asked for.
+
+#![allow(unsafe_code)] // the libraries of the device are C
+
+#[cfg(feature = "emulation")]
+pub(crate) mod emulated;
+pub(crate) mod gpu;
+mod library;
+mod modules;
+
+use std::sync::Arc;
+
+use bnn_core::{Error, Result};
+
+/// A device.
+pub(crate) trait Driver: Send + Sync {
+    /// Device and architecture, such as `cuda:0/sm_90`.
+    fn name(&self) -> String;
+
+    /// What its kernels may use.
+    fn arch(&self) -> Arch;
+
+    /// How many blocks it takes to keep all of it busy.
+    fn processors(&self) -> usize;
+
+    /// Memory of at least one byte, not initialised; its address.
+    fn allocate(&self, bytes: usize) -> Result<u64>;
+
+    /// Gives memory back; what uses it and was asked for earlier is done first.
+    fn free(&self, address: u64, bytes: usize);
+
+    /// Copies to the device.
+    fn upload(&self, to: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Copies to the host, after everything asked for earlier.
+    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
+
+    /// Starts a kernel.
+    ///
+    /// Buffers among the values must be as large as the kernel needs for its other values.
+    fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()>;
+
+    /// How products of reals are rounded.
+    fn rounding(&self) -> Rounding;
+
+    /// A row-major product.
+    fn gemm(&self, gemm: &Gemm<'_>) -> Result<()>;
+}
+
+/// Generations of devices, by the kernels that they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Arch {
+    /// No 1-bit tensor cores, or emulated ones: plain kernels.
+    Plain,
+    /// `mma` with AND and popcount: compute capability 8.0 to 9.0.
+    Tensor,
+    /// `wgmma` as well: compute capability 9.0.
+    Hopper,
+}
+
+/// A kernel: its file and its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kernel(pub(crate) &'static str, pub(crate) &'static str);
+
+/// Blocks and threads of a launch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Blocks.
+    pub(crate) grid: [u32; 3],
+    /// Threads per block.
+    pub(crate) block: u32,
+    /// Bytes of dynamic shared memory.
+    pub(crate) shared: u32,
+}
+
+/// A value that a kernel takes.
+pub(crate) enum Value<'a> {
+    /// A pointer; null for none.
+    Pointer(u64),
+    /// `int` or `uint32_t`.
+    Word(u32),
+    /// `long long`.
+    Long(u64),
+    /// `float`.
+    Real(f32),
+    /// A struct by value, as its bytes, 8-byte aligned.
+    Struct(&'a [u64]),
+    /// A tensor map of a matrix of 32-bit words, copied in boxes of 32 words by `box_rows` rows.
+    Map {
+        /// The matrix.
+        address: u64,
+        /// Words per row, of which all are copied.
+        words: usize,
+        /// Rows.
+        rows: usize,
+        /// Rows of a box.
+        box_rows: u32,
+    },
+}
+
+/// How operands of a GEMM are held, and rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// Operands and sums in f32.
+    Single,
+    /// Operands in f32, rounded to TF32 (11 significant bits); sums in f32.
+    Tensor,
+    /// Operands in bf16, sums in f32.
+    Half,
+    /// Operands in int8, sums in int32.
+    Byte,
+}
+
+/// A row-major product on the device: `c (m x n) = op(a) (m x k) * op(b) (k x n)`.
+pub(crate) struct Gemm<'a> {
+    /// Rows of `c`, columns of `c`, depth.
+    pub(crate) size: [usize; 3],
+    /// Left operand, and whether it is `k x m` in memory.
+    pub(crate) a: (&'a Buffer, bool),
+    /// Right operand, and whether it is `n x k` in memory.
+    pub(crate) b: (&'a Buffer, bool),
+    /// The product.
+    pub(crate) c: &'a Buffer,
+    /// Types and rounding.
+    pub(crate) rounding: Rounding,
+}
+
+/// Memory of a device.
+pub(crate) struct Buffer {
+    driver: Arc<dyn Driver>,
+    address: u64,
+    bytes: usize,
+}
+
+impl Shape {
+    /// One thread per element, 256 to a block.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for more blocks than a launch can have.
+    pub(crate) fn each(elements: usize) -> Result<Self> {
+        let blocks = elements.div_ceil(256);
+        match u32::try_from(blocks) {
+            Ok(blocks) if blocks <= i32::MAX as u32 => {
+                Ok(Self { grid: [blocks, 1, 1], block: 256, shared: 0 })
+            }
+            _ => Err(Error::value("launch", format!("{elements} elements are too many"))),
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.grid.contains(&0)
+    }
+}
+
+impl Buffer {
+    /// Memory for `bytes` bytes, not initialised.
+    ///
+    /// # Errors
+    /// What the driver says, such as that memory is exhausted.
+    pub(crate) fn new(driver: &Arc<dyn Driver>, bytes: usize) -> Result<Self> {
+        let address = driver.allocate(bytes.max(1))?;
+        Ok(Self { driver: Arc::clone(driver), address, bytes })
+    }
+
+    /// Memory that holds `bytes`.
+    ///
+    /// # Errors
+    /// As [`Buffer::new`].
+    pub(crate) fn from_bytes(driver: &Arc<dyn Driver>, bytes: &[u8]) -> Result<Self> {
+        let buffer = Self::new(driver, bytes.len())?;
+        if !bytes.is_empty() {
+            driver.upload(buffer.address, bytes)?;
+        }
+        Ok(buffer)
+    }
+
+    /// Copies the first bytes to the host.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<()> {
+        assert!(bytes.len() <= self.bytes, "the buffer holds what is read");
+        if bytes.is_empty() { Ok(()) } else { self.driver.download(self.address, bytes) }
+    }
+
+    /// Its address, as a value of a kernel.
+    pub(crate) fn pointer(&self) -> Value<'static> {
+        Value::Pointer(self.address)
+    }
+
+    /// Where it lies.
+    pub(crate) fn address(&self) -> u64 {
+        self.address
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.driver.free(self.address, self.bytes.max(1));
+    }
+}
+
+impl From<&Buffer> for Value<'static> {
+    fn from(buffer: &Buffer) -> Self {
+        buffer.pointer()
+    }
+}
+
+impl From<Option<&Buffer>> for Value<'static> {
+    fn from(buffer: Option<&Buffer>) -> Self {
+        Self::Pointer(buffer.map_or(0, Buffer::address))
+    }
+}
+
+/// Sizes are `long long` in kernels.
+impl From<usize> for Value<'static> {
+    fn from(size: usize) -> Self {
+        Self::Long(size as u64)
+    }
+}
+
+impl From<i32> for Value<'static> {
+    fn from(value: i32) -> Self {
+        Self::Word(value as u32)
+    }
+}
+
+impl From<u32> for Value<'static> {
+    fn from(value: u32) -> Self {
+        Self::Word(value)
+    }
+}
+
+impl From<f32> for Value<'static> {
+    fn from(value: f32) -> Self {
+        Self::Real(value)
+    }
+}
+
+impl<'a> From<&'a [u64]> for Value<'a> {
+    fn from(words: &'a [u64]) -> Self {
+        Self::Struct(words)
+    }
+}
+
+/// Numbers whose memory is all value: no padding.
+pub(crate) trait Plain: Copy {}
+impl Plain for f32 {}
+impl Plain for i32 {}
+impl Plain for u32 {}
+impl Plain for u8 {}
+
+/// Numbers as a device reads them: little-endian, as every host that has such a GPU.
+pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: every byte of plain numbers is initialised, and bytes may lie anywhere.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod backend;
+mod code;
+mod cuda;
+mod device;
+mod float;
+mod norm;
+mod operand;
+mod product;
+mod real;
+#[cfg(feature = "rivals")]
+pub mod rivals;
+mod tile;
+mod train;
+mod update;
+mod windows;
+
+pub use code::Code;
+pub use cuda::Cuda;
+pub use real::Real;

@@ -1,0 +1,188 @@
+//! What sign products on a GPU are measured against, on the same operands.
+
+use bnn_core::{BinaryBackend, BitMatrix, Error, Gather, HostCode, Matrix, Result};
+
+use crate::code::{Code, stride};
+use crate::cuda::Cuda;
+use crate::device::{Buffer, Gemm, Kernel, Rounding, Shape, Value};
+use crate::operand::decode;
+use crate::product;
+
+/// A way to multiply two matrices of signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rival {
+    /// Our product: packed signs to f32.
+    Product,
+    /// Our product, cut at thresholds: packed signs to packed signs.
+    Cut,
+    /// The paper's baseline kernel: f32, one output per thread.
+    PaperFloat,
+    /// The paper's XNOR kernel.
+    PaperXnor,
+    /// cuBLAS in f32.
+    Single,
+    /// cuBLAS in TF32.
+    Tf32,
+    /// cuBLAS in bf16, f32 sums.
+    Bf16,
+    /// cuBLAS in int8, int32 sums.
+    Int8,
+}
+
+impl Rival {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Product,
+        Self::Cut,
+        Self::PaperFloat,
+        Self::PaperXnor,
+        Self::Single,
+        Self::Tf32,
+        Self::Bf16,
+        Self::Int8,
+    ];
+}
+
+/// A product to be run by every rival: operands and outputs stay on the device.
+pub struct Contest {
+    cuda: Cuda,
+    size: [usize; 3],
+    a: Code,
+    w: Code,
+    cuts: crate::Real,
+    reals: [Buffer; 2],
+    halves: [Buffer; 2],
+    bytes: [Buffer; 2],
+    w_words: Buffer,
+    out: Buffer,
+}
+
+impl Contest {
+    /// `a` (m x k) times the transpose of `w` (n x k), cut at 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the operands do not fit; what the device says.
+    pub fn new(cuda: &Cuda, a: &BitMatrix, w: &BitMatrix) -> Result<Self> {
+        let size = [a.rows(), w.rows(), a.cols()];
+        let [m, n, k] = size;
+        let (a, w) = [a, w].map(|x| cuda.put_code(&HostCode::binary(x.clone()))).into();
+        let (a, w): (Code, Code) = (a?, w?);
+        Gather::Rows.product_shape(a.dim, w.dim)?;
+        let windows = cuda.windows(&Gather::Rows)?;
+        let reals = [decode(cuda, &a, &windows, m)?, decode(cuda, &w, &windows, n)?];
+        let narrow = |kernel, width: usize| -> Result<[Buffer; 2]> {
+            let one = |from: &Buffer, count: usize| {
+                let to = cuda.memory(count * width)?;
+                let values = [from.into(), (&to).into(), count.into()];
+                cuda.each(Kernel("rivals", kernel), count, &values)?;
+                Ok(to)
+            };
+            Ok([one(&reals[0], m * k)?, one(&reals[1], n * k)?])
+        };
+        let words = cuda.memory(n * stride(k) * 4)?;
+        cuda.each(
+            Kernel("rivals", "transpose_words"),
+            n * stride(k),
+            &[(&*w.planes).into(), (&words).into(), (n as i32).into(), (stride(k) as i32).into()],
+        )?;
+        Ok(Self {
+            halves: narrow("to_bf16", 2)?,
+            bytes: narrow("to_int8", 1)?,
+            w_words: words,
+            out: cuda.memory(m * n * 4)?,
+            cuts: cuda.put(Matrix::zeros((1, n)).view())?,
+            cuda: cuda.clone(),
+            size,
+            reals,
+            a,
+            w,
+        })
+    }
+
+    /// Starts the product once; the device may still be at it when this returns.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn run(&self, rival: Rival) -> Result<()> {
+        let [m, n, k] = self.size.map(|size| size as i32);
+        let [_, _, depth] = self.size;
+        match rival {
+            Rival::Product => product::reals(&self.cuda, &self.a, &self.w, &Gather::Rows).map(drop),
+            Rival::Cut => {
+                let levels = bnn_core::Levels::sign();
+                product::cut(&self.cuda, &self.a, &self.w, &Gather::Rows, &self.cuts, &levels)
+                    .map(drop)
+            }
+            Rival::PaperFloat => {
+                // The kernel takes k by n; on square operands the memory traffic is the same.
+                let [a, w] = &self.reals;
+                let values: [Value<'_>; 6] =
+                    [a.into(), w.into(), (&self.out).into(), m.into(), n.into(), k.into()];
+                self.cuda.launch(Kernel("rivals", "paper_float"), self.blocks(), &values)
+            }
+            Rival::PaperXnor => {
+                let values: [Value<'_>; 7] = [
+                    (&*self.a.planes).into(),
+                    (&self.w_words).into(),
+                    (&self.out).into(),
+                    m.into(),
+                    n.into(),
+                    (stride(depth) as i32).into(),
+                    k.into(),
+                ];
+                self.cuda.launch(Kernel("rivals", "paper_xnor"), self.blocks(), &values)
+            }
+            Rival::Single => self.gemm(&self.reals, Rounding::Single),
+            Rival::Tf32 => self.gemm(&self.reals, Rounding::Tensor),
+            Rival::Bf16 => self.gemm(&self.halves, Rounding::Half),
+            Rival::Int8 => self.gemm(&self.bytes, Rounding::Byte),
+        }
+    }
+
+    /// What the last [`run`](Self::run) of a rival left: the product, as reals.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for [`Rival::Cut`], and the paper's baseline unless its operands are square
+    /// and `w` is symmetric; what the device says.
+    pub fn result(&self, rival: Rival) -> Result<Matrix> {
+        let [m, n, _] = self.size;
+        let real = crate::Real::new(&self.cuda, (m, n))?;
+        match rival {
+            Rival::Product => {
+                return product::reals(&self.cuda, &self.a, &self.w, &Gather::Rows)?.get();
+            }
+            Rival::Cut | Rival::PaperFloat => {
+                return Err(Error::value("rival", format!("{rival:?} has no comparable product")));
+            }
+            _ => {}
+        }
+        self.run(rival)?;
+        if rival == Rival::Int8 {
+            let values = [(&self.out).into(), (&real.data).into(), (m * n).into()];
+            self.cuda.each(Kernel("rivals", "from_int32"), m * n, &values)?;
+            return real.get();
+        }
+        let mut bytes = vec![0; m * n * 4];
+        self.out.read(&mut bytes)?;
+        let reals = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Ok(Matrix::from_shape_vec((m, n), reals.collect()).expect("m x n reals"))
+    }
+
+    /// Waits until the device has done everything.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn wait(&self) -> Result<()> {
+        self.cuts.get().map(drop)
+    }
+
+    fn blocks(&self) -> Shape {
+        let [m, n, _] = self.size.map(|size| size.div_ceil(16) as u32);
+        Shape { grid: [n, m, 1], block: 256, shared: 0 }
+    }
+
+    fn gemm(&self, [a, w]: &[Buffer; 2], rounding: Rounding) -> Result<()> {
+        let gemm = Gemm { size: self.size, a: (a, false), b: (w, true), c: &self.out, rounding };
+        self.cuda.device().gemm(&gemm)
+    }
+}
