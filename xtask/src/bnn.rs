@@ -151,7 +151,7 @@ pub fn complaint(command: &str, output: &Output) -> String {
 /// The feature of `bnn` that has a backend, if it is not a default one.
 fn feature(backend: &str) -> Option<&'static str> {
     let name = backend.split([':', '/']).next();
-    ["tch"].into_iter().find(|feature| name == Some(feature))
+    ["cuda", "tch"].into_iter().find(|feature| name == Some(feature))
 }
 
 /// The path of the binary in a line of cargo's messages.
@@ -184,8 +184,9 @@ mod tests {
 
     #[test]
     fn a_backend_names_its_feature() {
-        let features = ["tch", "tch:cuda", "cpu/avx2", "reference"].map(feature);
-        assert_eq!(features, [Some("tch"), Some("tch"), None, None]);
+        let backends = ["tch", "tch:cuda", "cuda:1", "cuda/tf32", "cpu/avx2", "reference"];
+        let features = [Some("tch"), Some("tch"), Some("cuda"), Some("cuda"), None, None];
+        assert_eq!(backends.map(feature), features);
     }
 
     #[test]

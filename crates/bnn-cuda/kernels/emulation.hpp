@@ -28,9 +28,6 @@ struct dim3 { unsigned x, y, z; };
 struct float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
 struct int2 { int x, y; };
-struct uint2 { unsigned x, y; };
-struct uint4 { unsigned x, y, z, w; };
-inline float2 make_float2(float x, float y) { return {x, y}; }
 
 namespace emulation {
 constexpr size_t STACK = 96 * 1024;
@@ -149,7 +146,6 @@ auto exchange(T mine, F read) {
 } // namespace emulation
 
 inline void __syncthreads() { emulation::meet(emulation::block); }
-inline void __syncwarp(unsigned = 0) { emulation::meet(emulation::warp()); }
 inline unsigned __ballot_sync(unsigned, int set) {
     unsigned alive = emulation::warp().alive;
     return emulation::exchange(set, [&](auto lane) {
@@ -167,9 +163,6 @@ inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline unsigned __float_as_uint(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
 inline float __uint_as_float(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }
 inline int min(int a, int b) { return a < b ? a : b; }
-inline int max(int a, int b) { return a > b ? a : b; }
 inline long long min(long long a, long long b) { return a < b ? a : b; }
 using std::fmaxf;
 using std::fminf;
-inline int atomicAdd(int* at, int value) { int old = *at; *at += value; return old; }
-inline unsigned atomicAdd(unsigned* at, unsigned value) { unsigned old = *at; *at += value; return old; }

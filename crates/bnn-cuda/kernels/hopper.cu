@@ -53,6 +53,14 @@ __device__ __forceinline__ void start_mma() { asm volatile("wgmma.fence.sync.ali
 __device__ __forceinline__ void commit_mma() {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
+// Nothing reads the counts before this, nor is anything of it moved behind it.
+template <int TN> __device__ __forceinline__ void settle(int (&counts)[TN][4]) {
+#pragma unroll
+    for (int j = 0; j < TN; j++) {
+        asm volatile("" : "+r"(counts[j][0]), "+r"(counts[j][1]), "+r"(counts[j][2]), "+r"(counts[j][3])
+                     :: "memory");
+    }
+}
 template <int LEFT> __device__ __forceinline__ void wait_mma() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(LEFT) : "memory");
 }
@@ -219,6 +227,8 @@ __device__ __forceinline__ void count_hopper(const TensorMap& a_map, const Tenso
                 if (k > 0 && threadIdx.x % GROUP == 0) arrive(&left[(step - 1) % STAGES]);
             }
             wait_mma<0>();
+#pragma unroll
+            for (int i = 0; i < MT; i++) settle(counts[i]);
             if (threadIdx.x % GROUP == 0) arrive(&left[(step - 1) % STAGES]);
             if constexpr (PLANES) {
 #pragma unroll

@@ -13,11 +13,15 @@ KERNEL(256) pass_through(const float* dy, const float* x, const uint32_t* mask, 
     out[at] = passes ? dy[at] * raised : 0.0f;
 }
 
+// clip(x, -1, 1); unlike fminf and fmaxf, lets NaN through.
+__device__ __forceinline__ float clip(float x) { return x < -1.0f ? -1.0f : x > 1.0f ? 1.0f : x; }
+
 // clip(x, -1, 1), or the rectifier; and the gradient of either.
 KERNEL(256) activate(const float* x, long long count, int rectifier, float* y) {
     long long at = thread_number();
     if (at >= count) return;
-    y[at] = rectifier ? fmaxf(x[at], 0.0f) : fminf(fmaxf(x[at], -1.0f), 1.0f);
+    float value = x[at];
+    y[at] = rectifier ? (value <= 0.0f ? 0.0f : value) : clip(value);
 }
 
 KERNEL(256) activate_grad(const float* dy, const float* x, long long count, int rectifier, float* dx) {
@@ -81,7 +85,7 @@ __device__ __forceinline__ float step(const Rule& rule, float p, float g, float&
         divisor = sqrtf(v) + rule.eps;
     }
     float moved = p - rule.scale * step_size * m / divisor;
-    return rule.clip ? fminf(fmaxf(moved, -1.0f), 1.0f) : moved;
+    return rule.clip ? clip(moved) : moved;
 }
 
 // Neighbours, moved by one access where there are four.

@@ -87,6 +87,7 @@ impl Code {
             }
         };
         let dim = planes.dim()?;
+        plane_bytes(dim)?;
         let weights: Vec<i32> = planes.planes.iter().map(|(weight, _)| *weight).collect();
         if !(1..=256).contains(&weights.len()) {
             return Err(Error::value("planes", format!("{} are not 1 to 256", weights.len())));
@@ -123,7 +124,12 @@ impl Code {
     }
 
     /// The largest magnitude of the integers before scaling.
-    pub(crate) fn bound(&self) -> i32 {
+    pub(crate) fn bound(&self) -> u64 {
+        self.weights.iter().map(|weight| u64::from(weight.unsigned_abs())).sum()
+    }
+
+    /// The integer whose planes are all +1.
+    pub(crate) fn total(&self) -> i32 {
         self.weights.iter().sum()
     }
 
@@ -178,7 +184,8 @@ pub(crate) fn plane_bytes((rows, columns): (usize, usize)) -> Result<usize> {
 /// A plane as the device lays it out.
 fn packed(plane: &BitMatrix) -> impl Iterator<Item = u32> + '_ {
     let width = stride(plane.cols());
-    (0..plane.rows()).flat_map(move |row| {
+    let rows = if width == 0 { 0 } else { plane.rows() }; // rows without columns take no memory
+    (0..rows).flat_map(move |row| {
         let halves = plane.row(row).iter().flat_map(|word| [*word as u32, (word >> 32) as u32]);
         halves.chain(std::iter::repeat(0)).take(width)
     })
@@ -194,8 +201,9 @@ fn read(buffer: &Buffer, (rows, columns): (usize, usize), count: usize) -> Resul
         .map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
         .collect();
     let host = columns.div_ceil(bnn_core::WORD);
+    let lines = if columns == 0 { 0 } else { rows };
     let plane = |at: usize| {
-        let lines = (0..rows).flat_map(|row| {
+        let lines = (0..lines).flat_map(|row| {
             let first = (at * rows + row) * width / 2;
             words[first..first + host].iter().copied()
         });

@@ -32,7 +32,7 @@ impl Cuda {
     /// # Errors
     /// [`Error::Unavailable`] if it, its driver or the compiler NVRTC is not here.
     pub fn new(ordinal: i32) -> Result<Self> {
-        Gpu::new(ordinal, Rounding::Single).map(|gpu| Self::on(Arc::new(gpu)))
+        Gpu::shared(ordinal, Rounding::Single).map(|gpu| Self::on(gpu))
     }
 
     /// The same, but gradients are products of operands rounded to TF32 (11 significant bits), with
@@ -41,7 +41,7 @@ impl Cuda {
     /// # Errors
     /// As [`Cuda::new`].
     pub fn tf32(ordinal: i32) -> Result<Self> {
-        Gpu::new(ordinal, Rounding::Tensor).map(|gpu| Self::on(Arc::new(gpu)))
+        Gpu::shared(ordinal, Rounding::Tensor).map(|gpu| Self::on(gpu))
     }
 
     /// The host, running the kernels of the family `plain` or `tensor` as a C++ program: for tests.
@@ -118,7 +118,20 @@ impl Cuda {
         self.launch(kernel, Shape::each(elements)?, values)
     }
 
+    /// Starts a kernel.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a buffer of another device; what the device says.
     pub(crate) fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
+        let mine = self.driver.place();
+        let foreign =
+            |value: &Value<'_>| matches!(value, Value::Pointer(_, place) if *place != mine);
+        if values.iter().any(foreign) {
+            return Err(Error::value(
+                "operand",
+                format!("it lies on another device than {mine:?}"),
+            ));
+        }
         if shape.is_empty() { Ok(()) } else { self.driver.launch(kernel, shape, values) }
     }
 
@@ -137,9 +150,8 @@ impl Cuda {
 fn family_named(family: &str) -> Result<Arch> {
     let found = FAMILIES.iter().find(|(name, _)| *name == family);
     found.map(|(_, arch)| *arch).ok_or_else(|| {
-        Error::unavailable(
-            format!("kernels `{family}`"),
-            "there are `plain`, `tensor`, `hopper`, and single kernels as in product.rs",
-        )
+        let known = FAMILIES.iter().map(|(name, _)| *name).chain(Tile::names());
+        let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
+        Error::unavailable(format!("kernels `{family}`"), format!("there are {}", known.join(", ")))
     })
 }

@@ -41,6 +41,9 @@ impl<'a> Columns<'a> {
             let got = format!("{:?}", other.dim);
             return Err(Error::shape(op, format!("a row {:?}", (1, columns)), got));
         }
+        if others.iter().any(|other| other.data.place() != cuda.device().place()) {
+            return Err(Error::value(op, "an operand lies on another device"));
+        }
         if rows.div_ceil(CHUNK) > usize::from(u16::MAX) {
             return Err(Error::shape(op, "less than 2^24 samples", rows));
         }

@@ -128,6 +128,7 @@ pub(crate) fn grad_input(
     w: Operand<'_, Cuda>,
     gather: &Gather,
 ) -> Result<Real> {
+    gather.out_rows(0)?; // refuses windows without taps
     let (outputs, depth) = dim(w);
     let channels = depth / gather.taps();
     let shape = (gather.in_rows(dy.dim.0)?, channels);
@@ -164,6 +165,7 @@ pub(crate) fn grad_weight(
     a: Operand<'_, Cuda>,
     gather: &Gather,
 ) -> Result<Real> {
+    gather.out_rows(0)?;
     let (out_rows, outputs) = dy.dim;
     let shape = (outputs, gather.taps() * dim(a).1);
     check(gather, dim(a), shape, dy.dim)?;

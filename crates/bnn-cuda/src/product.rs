@@ -39,11 +39,15 @@ pub(crate) fn cut(
     cuts: &Real,
     levels: &Levels,
 ) -> Result<Code> {
+    levels.check()?;
     let product = Product::new(cuda, a, w, gather)?;
     let want = (levels.cuts(), product.shape.1);
     if cuts.dim != want {
         let got = format!("{:?}", cuts.dim);
         return Err(Error::shape("product_cut", format!("cuts {want:?}"), got));
+    }
+    if cuts.data.place() != cuda.device().place() {
+        return Err(Error::value("cuts", "they lie on another device"));
     }
     let code = Code::of_levels(cuda, product.shape, levels)?;
     if levels.cuts() == 1 {
@@ -70,6 +74,16 @@ pub(crate) fn cut(
         ],
     )?;
     Ok(code)
+}
+
+/// Kernels count in 32 bits; what they add up on the way is at most eight times the sum.
+fn check_sums(a: &Code, w: &Code) -> Result<()> {
+    let bound = a.bound().checked_mul(w.bound()).and_then(|one| one.checked_mul(w.dim.1 as u64));
+    if bound.is_some_and(|bound| bound < 1 << 27) {
+        return Ok(());
+    }
+    let why = format!("{} terms of {} x {} reach 2^27", w.dim.1, a.bound(), w.bound());
+    Err(Error::value("depth", why))
 }
 
 /// Where the sums go.
@@ -121,7 +135,7 @@ struct Pass {
 /// What is added to the counts: terms of rows, and behind them terms of columns.
 struct Terms {
     memory: Buffer,
-    /// Number of row terms, rounded up; none where the weights have holes.
+    /// Number of row terms; none where the weights have holes.
     rows: usize,
     /// Whether there are terms of columns.
     columns: bool,
@@ -130,6 +144,11 @@ struct Terms {
 impl<'a> Product<'a> {
     fn new(cuda: &'a Cuda, a: &'a Code, w: &'a Code, gather: &Gather) -> Result<Self> {
         let shape = gather.product_shape(a.dim, w.dim)?;
+        let places = [&a.planes, &w.planes].map(|planes| planes.place());
+        if places.iter().any(|&place| place != cuda.device().place()) {
+            return Err(Error::value("product", "an operand lies on another device"));
+        }
+        check_sums(a, w)?;
         let small = |size: usize| size <= i32::MAX as usize / 2;
         if !small(shape.0 * a.weights.len()) || !small(shape.1) || !small(w.dim.1) {
             let got = format!("{shape:?} of depth {}", w.dim.1);
@@ -222,7 +241,7 @@ impl<'a> Product<'a> {
         let terms = row_space + classes * self.term_stride() + WIDEST_TILE;
         let memory = self.cuda.memory(terms * size_of::<i32>())?;
         let channels = self.a.dim.1 as u32;
-        let factor = if a.exists { 0 } else { 2 * self.a.bound() };
+        let factor = if a.exists { 0 } else { 2 * self.a.total() };
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let of_rows = [
             a.bits.buffer().address(),
@@ -231,7 +250,7 @@ impl<'a> Product<'a> {
             windows.class_taps.address(),
             pair(a.stride as u32, a.planes.len() as u32),
             pair(u32::from(a.exists), windows.positions as u32),
-            pair(channels, self.w.bound() as u32),
+            pair(channels, self.w.total() as u32),
             memory.address(),
         ];
         let of_columns = [
@@ -314,7 +333,10 @@ impl<'a> Product<'a> {
         let tile = Tile::choose(self.cuda, (m, columns), a.stride, pass.planes);
         let (a_at, w_at) = (a.at(pass.first), w.at(pass.w));
         let (a_value, w_value) = match tile.copied {
-            false => (Value::Pointer(a_at), Value::Pointer(w_at)),
+            false => (
+                Value::Pointer(a_at, a.bits.buffer().place()),
+                Value::Pointer(w_at, w.bits.buffer().place()),
+            ),
             true => (
                 Value::Map {
                     address: a_at,

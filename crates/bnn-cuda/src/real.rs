@@ -17,12 +17,10 @@ impl Real {
     /// A matrix of this shape, not initialised.
     pub(crate) fn new(cuda: &Cuda, dim: (usize, usize)) -> Result<Self> {
         let reals = dim.0.checked_mul(dim.1).and_then(|reals| reals.checked_mul(size_of::<f32>()));
-        let Some(bytes) = reals.filter(|&bytes| bytes <= isize::MAX as usize) else {
-            return Err(Error::shape(
-                "reals",
-                "a matrix that can be addressed",
-                format!("{dim:?}"),
-            ));
+        let fits = |&bytes: &usize| bytes <= isize::MAX as usize && dim.1 <= i32::MAX as usize;
+        let Some(bytes) = reals.filter(fits) else {
+            let want = "less than 2^31 columns, and a matrix that can be addressed";
+            return Err(Error::shape("reals", want, format!("{dim:?}")));
         };
         Ok(Self { dim, data: cuda.memory(bytes)?, classes: None })
     }
@@ -30,6 +28,9 @@ impl Real {
     pub(crate) fn put(cuda: &Cuda, x: MatrixView<'_>) -> Result<Self> {
         let x = x.as_standard_layout();
         let reals = x.as_slice().expect("standard layout");
+        if x.ncols() > i32::MAX as usize {
+            return Err(Error::shape("put", "less than 2^31 columns", x.ncols()));
+        }
         let classes = (x.ncols() == 1).then(|| classes(reals));
         Ok(Self { dim: x.dim(), data: cuda.upload(bytes_of(reals))?, classes })
     }

@@ -42,6 +42,9 @@ const TILES: [Tile; 8] = [
     },
 ];
 
+/// Columns of tiles of a launch.
+const MOST_COLUMNS: usize = u16::MAX as usize;
+
 /// Bytes of a row and stage in shared memory.
 const STAGE_ROW: usize = 128;
 
@@ -83,6 +86,11 @@ impl Tile {
         TILES.into_iter().find(|tile| tile.name() == name)
     }
 
+    /// The names of all kernels.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        TILES.iter().map(Self::name)
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.kernel.1
     }
@@ -93,14 +101,17 @@ impl Tile {
         let usable = |tile: &&Self| {
             let counts = tile.planes.is_none_or(|several| several == (planes > 1));
             let plain = tile.family == Arch::Plain;
-            tile.family <= family && counts && plain == (family == Arch::Plain)
+            let fits = tile.copied || shape.1.div_ceil(tile.columns) <= MOST_COLUMNS;
+            let deep = !tile.copied || words > 0; // a tensor map is never empty
+            tile.family <= family && counts && fits && deep && plain == (family == Arch::Plain)
         };
         if let Some(asked) = cuda.tile().filter(|tile| usable(&tile)) {
             return asked;
         }
         let processors = cuda.device().processors();
         let cost = |tile: &&Self| tile.cost(shape, words, planes, processors);
-        *TILES.iter().filter(usable).min_by_key(cost).expect("every family has a tile")
+        // Where none fits, the last one says why when it is shaped.
+        *TILES.iter().filter(usable).min_by_key(cost).unwrap_or(&TILES[TILES.len() - 1])
     }
 
     /// About how many cycles a product takes, by measurements on an H100: the second-level cache
@@ -130,7 +141,7 @@ impl Tile {
         // Fed by the copy engine, blocks make one tile after the other.
         let resident = (rows * columns).min(cuda.device().processors());
         let grid = if self.copied { (resident, 1) } else { (rows, columns) };
-        if grid.1 > usize::from(u16::MAX) {
+        if grid.1 > MOST_COLUMNS {
             let got = format!("{} outputs", shape.1);
             return Err(Error::shape("product", "outputs of at most 65535 tiles", got));
         }

@@ -166,8 +166,12 @@ impl TrainBackend for Cuda {
         if samples * classes == 0 || samples * classes > i32::MAX as usize {
             return Err(Error::shape("loss", "1 to 2^31 scores", format!("{:?}", scores.dim)));
         }
-        if labels.classes.is_some_and(|needed| needed > classes) {
-            return Err(Error::shape("loss", format!("labels below {classes}"), "another"));
+        if let Some(needed) = labels.classes.filter(|&needed| needed > classes) {
+            let largest = match needed {
+                usize::MAX => "one that is no class number".into(),
+                needed => (needed - 1).to_string(),
+            };
+            return Err(Error::shape("loss", format!("labels below {classes}"), largest));
         }
         let Loss::SquaredHinge = loss;
         let (grad, tally) = (Real::new(self, scores.dim)?, Real::new(self, (1, 2))?);

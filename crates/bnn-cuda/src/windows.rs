@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bnn_core::{Gather, Grid, Result, Window};
+use bnn_core::{Error, Gather, Grid, Result, Window};
 
 use crate::cuda::Cuda;
 use crate::device::{Buffer, bytes_of};
@@ -35,6 +35,10 @@ impl Windows {
         };
         let out = window.positions(grid)?;
         let (taps, positions) = (window.taps(), out.pixels());
+        if positions.checked_mul(taps).is_none_or(|taps| taps > MOST_TAPS) {
+            let got = format!("{taps} taps at {positions} places");
+            return Err(Error::shape("windows", "at most 2^26 taps in all of an image", got));
+        }
         let mut known = HashMap::new();
         let mut classes = Vec::with_capacity(positions);
         let mut inside = Vec::new();
@@ -62,6 +66,9 @@ impl Windows {
         })
     }
 }
+
+/// Taps of all windows of an image; the host lists them once.
+const MOST_TAPS: usize = 1 << 26;
 
 /// The grid of rows that are no images.
 const PIXEL: Grid = Grid { height: 1, width: 1 };

@@ -9,7 +9,7 @@ use bnn_testkit::{check_inference, check_training, skipped};
 fn every_family_conforms_on_the_device() {
     let cuda = match Cuda::new(0) {
         Ok(cuda) => cuda,
-        Err(Error::Unavailable { what, why }) => return skipped(&what, &why),
+        Err(Error::Unavailable { what, why }) => return skipped("cuda", &format!("{what}: {why}")),
         Err(error) => panic!("{error}"),
     };
     for family in ["plain", "tensor", "hopper"] {

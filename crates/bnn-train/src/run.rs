@@ -16,6 +16,10 @@ use crate::report::{EpochReport, Outcome, best};
 use crate::spec::Spec;
 use crate::{Error, Result, file};
 
+/// Time from one best network that is written at once to the next: with the state of its run it can
+/// be hundreds of megabytes.
+const KEPT_EVERY: Duration = Duration::from_secs(60);
+
 /// Steps between readings of what the device tallied.
 const READ_EVERY: usize = 50;
 
@@ -28,6 +32,8 @@ pub struct Options {
     pub resume: bool,
     /// Time between checkpoints.
     pub checkpoint_every: Duration,
+    /// Writes a checkpoint at the end as well.
+    pub keep_checkpoint: bool,
 }
 
 /// Watches a run.
@@ -70,7 +76,7 @@ pub fn run<B: TrainBackend>(
         let report = run.finish_epoch()?;
         observer.epoch(&report);
     }
-    run.checkpoint()?;
+    run.end()?;
     let Progress { epochs, model, .. } = run.progress;
     Ok(Outcome { best: best(&epochs), epochs, model })
 }
@@ -212,8 +218,8 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         Ok(report)
     }
 
-    /// Freezes the network and checks that its scores are those of evaluation in every bit. It is
-    /// written with the next checkpoint, which is also what an interrupted run goes on from.
+    /// Freezes the network and checks that its scores are those of evaluation in every bit; writes it
+    /// with a checkpoint, unless one was written just now.
     fn keep(&mut self, test: &Matrix) -> Result<()> {
         let frozen = self.net.freeze(self.backend, self.data.class_names())?;
         let session = Session::new(self.backend, &frozen)?;
@@ -221,7 +227,17 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let again = frozen_scores(&session, &self.data.test, batch)?;
         check_equal(test, &again)?;
         self.progress.model = frozen.to_bytes()?;
-        Ok(())
+        let pause = KEPT_EVERY.min(self.options.checkpoint_every);
+        if self.checkpointed.elapsed() >= pause { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// Writes the model of a run that has come to its end.
+    fn end(&mut self) -> Result<()> {
+        let Some(out) = &self.options.out else { return Ok(()) };
+        if self.options.keep_checkpoint {
+            return self.checkpoint();
+        }
+        restore(&out.model(), &self.progress.model)
     }
 
     fn checkpoint(&mut self) -> Result<()> {

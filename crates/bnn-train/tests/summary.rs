@@ -91,7 +91,12 @@ fn memory_is_the_formulas() {
 #[test]
 fn the_size_of_the_model_is_exact() {
     let digits = Digits { train: 20, validation: 10, test: 10, seed: 0 }.draw();
-    let options = Options { out: None, resume: false, checkpoint_every: Duration::from_secs(600) };
+    let options = Options {
+        out: None,
+        resume: false,
+        checkpoint_every: Duration::from_secs(600),
+        keep_checkpoint: false,
+    };
     for (blocks, weights, activations) in [
         (r#""dense 70", "dense 10""#, "sign", "stochastic-sign"),
         (r#""conv 3 kernel 5 stride 2 pool 3", "dense 65", "dense 10""#, "sign", "sign"),

@@ -56,7 +56,12 @@ fn bars() -> Dataset {
 
 fn options(out: Option<&std::path::Path>) -> Options {
     let out = out.map(|path| Folder::open(path).unwrap());
-    Options { out, resume: false, checkpoint_every: Duration::from_secs(600) }
+    Options {
+        out,
+        resume: false,
+        checkpoint_every: Duration::from_secs(600),
+        keep_checkpoint: false,
+    }
 }
 
 fn train(spec: &Spec, options: &Options) -> Outcome {

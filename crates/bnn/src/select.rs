@@ -53,7 +53,9 @@ pub fn with_backend<J: WithBackend>(
             Ok(job.run(&cuda(device, kernel)?))
         }
         #[cfg(not(feature = "cuda"))]
-        ("cuda", _) => Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_CUDA)),
+        (device, _) if device.split(':').next() == Some("cuda") => {
+            Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_CUDA))
+        }
         _ => Err(Error::unavailable(
             format!("backend `{name}`"),
             format!("compiled in are {}; `bnn backends` says more", names().join(", ")),
@@ -130,10 +132,13 @@ fn cuda_backend() -> BackendStatus {
     BackendStatus {
         name: "cuda".into(),
         usable: missing.is_none(),
-        note: missing.map_or("1-bit tensor cores of an NVIDIA GPU".into(), |error| match error {
-            Error::Unavailable { why, .. } => why,
-            error => error.to_string(),
-        }),
+        note: missing.map_or(
+            "an NVIDIA GPU, with 1-bit tensor cores if it has them".into(),
+            |error| match error {
+                Error::Unavailable { why, .. } => why,
+                error => error.to_string(),
+            },
+        ),
     }
 }
 

@@ -11,8 +11,8 @@ const LINES: usize = 50;
 /// Lines of a kernel.
 const KERNEL_LINES: usize = 100;
 
-/// The folders of kernels.
-const KERNELS: [&str; 2] = ["crates/bnn-cpu/src/kernels/", "crates/bnn-cuda/src/kernels/"];
+/// The folders of kernels in Rust.
+const KERNELS: [&str; 1] = ["crates/bnn-cpu/src/kernels/"];
 
 /// Parameters of a function, `self` included, as clippy counts.
 const PARAMETERS: usize = 6;

@@ -9,7 +9,7 @@ use bnn_core::{Error, Result};
 use libloading::Library;
 
 use super::library::Source;
-use super::{Arch, Driver, Gemm, Kernel, Rounding, Shape, Value};
+use super::{Arch, Driver, Gemm, Kernel, Place, Rounding, Shape, Value};
 
 const EMULATION: &str = include_str!("../../kernels/emulation.hpp");
 
@@ -33,6 +33,10 @@ impl Emulated {
 impl Driver for Emulated {
     fn name(&self) -> String {
         format!("emulated/{:?}", self.arch).to_lowercase()
+    }
+
+    fn place(&self) -> Place {
+        Place::Host
     }
 
     fn arch(&self) -> Arch {
@@ -145,7 +149,8 @@ impl Driver for Emulated {
 /// A value as the 8-byte words that hold it.
 fn words(value: &Value<'_>) -> Vec<u64> {
     match *value {
-        Value::Pointer(address) => vec![address],
+        Value::Pointer(address, _) => vec![address],
+        Value::Null => vec![0],
         Value::Word(word) => vec![u64::from(word)],
         Value::Long(long) => vec![long],
         Value::Real(real) => vec![u64::from(real.to_bits())],

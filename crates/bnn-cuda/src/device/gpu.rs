@@ -4,7 +4,7 @@
 //! only copies to the host wait.
 
 use std::ffi::c_void;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bnn_core::{Error, Result};
 use cudarc::cublas::sys as cublas;
@@ -12,7 +12,7 @@ use cudarc::driver::result::{self as cuda, DriverError};
 use cudarc::driver::sys;
 
 use super::modules::Modules;
-use super::{Arch, Driver, Gemm, Kernel, Rounding, Shape, Value};
+use super::{Arch, Driver, Gemm, Kernel, Place, Rounding, Shape, Value};
 
 /// The stream of all work.
 const STREAM: sys::CUstream = std::ptr::null_mut();
@@ -32,6 +32,9 @@ pub(crate) struct Gpu {
     blas: Mutex<Option<Blas>>,
 }
 
+/// The GPUs of this process.
+static KNOWN: Mutex<Vec<Arc<Gpu>>> = Mutex::new(Vec::new());
+
 /// A handle of cuBLAS.
 struct Blas(cublas::cublasHandle_t);
 
@@ -50,11 +53,22 @@ unsafe impl Send for Gpu {}
 unsafe impl Sync for Gpu {}
 
 impl Gpu {
-    /// The GPU number `ordinal`.
+    /// The GPU number `ordinal`; the same one for all who ask, with its modules and its handles.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without a driver, a device of this number or the run-time compiler.
-    pub(crate) fn new(ordinal: i32, rounding: Rounding) -> Result<Self> {
+    /// [`Error::Unavailable`] without a driver, a device of this number, NVRTC or cuBLAS.
+    pub(crate) fn shared(ordinal: i32, rounding: Rounding) -> Result<Arc<Self>> {
+        let mut known = lock(&KNOWN);
+        let same = |gpu: &&Arc<Self>| gpu.ordinal == ordinal && gpu.rounding == rounding;
+        if let Some(gpu) = known.iter().find(same) {
+            return Ok(Arc::clone(gpu));
+        }
+        let gpu = Arc::new(Self::new(ordinal, rounding)?);
+        known.push(Arc::clone(&gpu));
+        Ok(gpu)
+    }
+
+    fn new(ordinal: i32, rounding: Rounding) -> Result<Self> {
         let absent = |why: String| Error::unavailable(format!("backend `cuda:{ordinal}`"), why);
         present()?;
         let failed = |error: DriverError| absent(format!("the driver says {}", text(error)));
@@ -129,6 +143,10 @@ impl Driver for Gpu {
         let (major, minor) = self.capability;
         let rounding = if self.rounding == Rounding::Tensor { "/tf32" } else { "" };
         format!("cuda:{}/sm_{major}{minor}{rounding}", self.ordinal)
+    }
+
+    fn place(&self) -> Place {
+        Place::Gpu(self.ordinal)
     }
 
     fn arch(&self) -> Arch {
@@ -218,10 +236,6 @@ impl Driver for Gpu {
 
 impl Blas {
     fn new() -> Result<Self> {
-        // SAFETY: looks for the library, and loads nothing else.
-        if !unsafe { cublas::is_culib_present() } {
-            return Err(Error::unavailable("cuBLAS", MISSING_LIBRARY));
-        }
         let handle = cudarc::cublas::result::create_handle();
         handle.map(Self).map_err(|error| Error::Device { op: "cuBLAS", source: error.into() })
     }
@@ -333,7 +347,8 @@ enum Words {
 impl Words {
     fn new(value: &Value<'_>) -> Result<Self> {
         Ok(match *value {
-            Value::Pointer(word) | Value::Long(word) => Self::One(word),
+            Value::Pointer(word, _) | Value::Long(word) => Self::One(word),
+            Value::Null => Self::One(0),
             Value::Word(word) => Self::One(u64::from(word)),
             Value::Real(real) => Self::One(u64::from(real.to_bits())),
             Value::Struct(words) => Self::Many(words.to_vec()),
@@ -358,7 +373,7 @@ impl Words {
 const MISSING_LIBRARY: &str = "its library was not found; install the CUDA toolkit (or Python's \
      nvidia-cublas and nvidia-cuda-nvrtc), and name its folder in LD_LIBRARY_PATH";
 
-/// Whether driver and compiler are there; asking anything else without them would panic.
+/// Whether driver, compiler and cuBLAS are there; asking anything else of them would panic.
 fn present() -> Result<()> {
     // SAFETY: looks for the library, and loads nothing else.
     if !unsafe { sys::is_culib_present() } {
@@ -369,6 +384,10 @@ fn present() -> Result<()> {
     // SAFETY: looks for the library, and loads nothing else.
     if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
         return Err(Error::unavailable("the compiler NVRTC", MISSING_LIBRARY));
+    }
+    // SAFETY: looks for the library, and loads nothing else.
+    if !unsafe { cublas::is_culib_present() } {
+        return Err(Error::unavailable("cuBLAS", MISSING_LIBRARY));
     }
     Ok(())
 }

@@ -20,6 +20,9 @@ pub(crate) trait Driver: Send + Sync {
     /// Device and architecture, such as `cuda:0/sm_90`.
     fn name(&self) -> String;
 
+    /// Which memory its addresses are of.
+    fn place(&self) -> Place;
+
     /// What its kernels may use.
     fn arch(&self) -> Arch;
 
@@ -61,6 +64,16 @@ pub(crate) enum Arch {
     Hopper,
 }
 
+/// A memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// That of the GPU of this number.
+    Gpu(i32),
+    /// The host's.
+    #[cfg(feature = "emulation")]
+    Host,
+}
+
 /// A kernel: its file and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Kernel(pub(crate) &'static str, pub(crate) &'static str);
@@ -78,8 +91,10 @@ pub(crate) struct Shape {
 
 /// A value that a kernel takes.
 pub(crate) enum Value<'a> {
-    /// A pointer; null for none.
-    Pointer(u64),
+    /// A pointer into a buffer.
+    Pointer(u64, Place),
+    /// No pointer.
+    Null,
     /// `int` or `uint32_t`.
     Word(u32),
     /// `long long`.
@@ -189,7 +204,12 @@ impl Buffer {
 
     /// Its address, as a value of a kernel.
     pub(crate) fn pointer(&self) -> Value<'static> {
-        Value::Pointer(self.address)
+        Value::Pointer(self.address, self.place())
+    }
+
+    /// Which memory it is of.
+    pub(crate) fn place(&self) -> Place {
+        self.driver.place()
     }
 
     /// Where it lies.
@@ -212,7 +232,7 @@ impl From<&Buffer> for Value<'static> {
 
 impl From<Option<&Buffer>> for Value<'static> {
     fn from(buffer: Option<&Buffer>) -> Self {
-        Self::Pointer(buffer.map_or(0, Buffer::address))
+        buffer.map_or(Self::Null, Buffer::pointer)
     }
 }
 
@@ -241,18 +261,11 @@ impl From<f32> for Value<'static> {
     }
 }
 
-impl<'a> From<&'a [u64]> for Value<'a> {
-    fn from(words: &'a [u64]) -> Self {
-        Self::Struct(words)
-    }
-}
-
 /// Numbers whose memory is all value: no padding.
 pub(crate) trait Plain: Copy {}
 impl Plain for f32 {}
 impl Plain for i32 {}
 impl Plain for u32 {}
-impl Plain for u8 {}
 
 /// Numbers as a device reads them: little-endian, as every host that has such a GPU.
 pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 use super::Kernel;
 use super::library::Source;
 
+/// Bytes of a SHA-256.
+const DIGEST: usize = 32;
+
 /// Dynamic shared memory that a kernel may have without asking.
 const SHARED: u32 = 48 << 10;
 
@@ -80,7 +83,7 @@ fn cached(source: &Source, target: &str) -> Result<Vec<u8>> {
         .finalize();
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let file = cache().map(|folder| folder.join(format!("{}-{target}-{key}.cubin", source.name)));
-    if let Some(image) = file.as_ref().and_then(|file| std::fs::read(file).ok()) {
+    if let Some(image) = file.as_ref().and_then(|file| whole(std::fs::read(file).ok()?)) {
         return Ok(image);
     }
     let image = compile(source.name, &text, &options)?;
@@ -88,6 +91,12 @@ fn cached(source: &Source, target: &str) -> Result<Vec<u8>> {
         keep(&file, &image); // without it, the next process compiles again
     }
     Ok(image)
+}
+
+/// The image of a cached file, if it is as it was written: its digest stands in front of it.
+fn whole(mut file: Vec<u8>) -> Option<Vec<u8>> {
+    let image = (file.len() > DIGEST).then(|| file.split_off(DIGEST))?;
+    (Sha256::digest(&image).as_slice() == file).then_some(image)
 }
 
 /// Where compiled kernels are kept: `$XDG_CACHE_HOME/bnn/cuda`, or `~/.cache/bnn/cuda`.
@@ -103,6 +112,7 @@ fn keep(file: &std::path::Path, image: &[u8]) {
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| tempfile::NamedTempFile::new_in(folder))
         .and_then(|mut temporary| {
+            std::io::Write::write_all(&mut temporary, &Sha256::digest(image))?;
             std::io::Write::write_all(&mut temporary, image)?;
             temporary.persist(file).map_err(|error| error.error)
         });
@@ -153,5 +163,9 @@ fn nvrtc(error: cudarc::nvrtc::result::NvrtcError) -> Error {
 }
 
 fn device(file: &str, error: cuda::DriverError) -> Error {
-    Error::Device { op: "kernels", source: format!("{file}.cu: {error:?}").into() }
+    let why = format!(
+        "{file}.cu: {error:?}; a driver older than NVRTC cannot load what it compiles: update the driver, \
+         or name an older toolkit in LD_LIBRARY_PATH"
+    );
+    Error::Device { op: "kernels", source: why.into() }
 }

@@ -41,7 +41,12 @@ fn main() -> Result<()> {
 fn test_error() -> Result<f64> {
     let data = Digits { train: 500, validation: 100, test: 100, seed: 1 }.draw();
     let spec = Spec::parse("the first network", SPEC)?;
-    let options = Options { out: None, resume: false, checkpoint_every: Duration::MAX };
+    let options = Options {
+        out: None,
+        resume: false,
+        checkpoint_every: Duration::MAX,
+        keep_checkpoint: false,
+    };
     Ok(run(&FloatSigns, &spec, &data, 0, &options, &mut ())?.best().test.error)
 }
 

@@ -1,6 +1,6 @@
 //! `bnn train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -93,15 +93,24 @@ pub fn run(args: &Args) -> Result<()> {
         resume: args.resume,
         checkpoint_every: minutes
             .context("--checkpoint-every must be a positive number of minutes")?,
+        keep_checkpoint: args.keep_checkpoint,
     };
     let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
     let steps = spec.train.plan().steps(data.train.len())?;
     let job = Train { args, spec: &spec, data: &data, summary: &summary, steps, options: &options };
     with_backend(backend, args.device.threads, job)??;
     if !args.keep_checkpoint {
-        std::fs::remove_file(&checkpoint).with_context(|| checkpoint.display().to_string())?;
+        remove(&checkpoint).with_context(|| checkpoint.display().to_string())?;
     }
     Ok(())
+}
+
+/// Removes a file that may not be there: a short run has written none.
+fn remove(file: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 /// The spec with the overrides of the tier asked for.
