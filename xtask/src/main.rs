@@ -6,6 +6,7 @@ mod atomic;
 mod bench;
 mod bnn;
 mod cell;
+mod cuda;
 mod curves;
 mod folder;
 mod libtorch;
@@ -20,6 +21,7 @@ mod summary;
 mod svg;
 mod table;
 mod tidy;
+mod wheels;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +60,7 @@ enum Command {
     Reproduce(reproduce::Args),
     Publish(publish::Args),
     Libtorch(libtorch::Args),
+    Cuda(cuda::Args),
     /// Check what compilers do not: sizes, unsafe code, names, documents, recorded times.
     ///
     /// `cargo test` does the same.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(&args, &root),
         Command::Publish(args) => publish::run(&args, &root),
         Command::Libtorch(args) => libtorch::run(&args, &root),
+        Command::Cuda(args) => cuda::run(&args, &root),
         Command::Tidy => tidy::run(&root),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -10,8 +10,8 @@ typedef unsigned long long uint64_t;
 
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 
-constexpr int WARP = 32;
-constexpr unsigned ALL = 0xFFFFFFFFu;
+[[maybe_unused]] constexpr int WARP = 32; // not every file needs them
+[[maybe_unused]] constexpr unsigned ALL = 0xFFFFFFFFu;
 
 // Weights of planes, or cuts of a quantizer, by value: nothing has to be uploaded for a launch.
 struct Integers { int at[256]; };

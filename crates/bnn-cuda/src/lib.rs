@@ -6,6 +6,9 @@ mod code;
 mod cuda;
 mod device;
 mod float;
+#[cfg(all(feature = "compile", unix))]
+#[doc(hidden)]
+pub mod machine_code;
 mod norm;
 mod operand;
 mod product;

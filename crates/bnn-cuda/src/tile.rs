@@ -12,9 +12,10 @@ pub(crate) struct Tile {
     pub(crate) family: Arch,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    threads: u32,
-    /// Bytes of shared memory.
-    shared: u32,
+    /// Of a block.
+    pub(crate) threads: u32,
+    /// Bytes of dynamic shared memory.
+    pub(crate) shared: u32,
     /// Whether the copy engine feeds it.
     pub(crate) copied: bool,
     /// Whether it takes one plane, several, or any number.
@@ -22,7 +23,7 @@ pub(crate) struct Tile {
 }
 
 /// All kernels, those of the largest tiles first.
-const TILES: [Tile; 8] = [
+pub(crate) const TILES: [Tile; 8] = [
     hopper("hopper_256x192", 256, 192, 4, false),
     hopper("hopper_128x256", 128, 256, 4, false),
     hopper("hopper_128x128", 128, 128, 6, false),

@@ -26,7 +26,7 @@ macro_rules! sources {
 }
 
 /// All files.
-static SOURCES: [Source; 9] = sources![
+pub(super) static SOURCES: [Source; 9] = sources![
     "coding" false,
     "gather" false,
     "hopper" true,

@@ -5,11 +5,14 @@
 
 #![allow(unsafe_code)] // the libraries of the device are C
 
+mod compiler;
 #[cfg(feature = "emulation")]
 pub(crate) mod emulated;
 pub(crate) mod gpu;
 mod library;
 mod modules;
+#[cfg(all(feature = "compile", unix))]
+pub(crate) mod toolkit;
 
 use std::sync::Arc;
 
@@ -124,8 +127,10 @@ pub(crate) enum Rounding {
     /// Operands in f32, rounded to TF32 (11 significant bits); sums in f32.
     Tensor,
     /// Operands in bf16, sums in f32.
+    #[cfg_attr(not(feature = "rivals"), expect(dead_code))]
     Half,
     /// Operands in int8, sums in int32.
+    #[cfg_attr(not(feature = "rivals"), expect(dead_code))]
     Byte,
 }
 

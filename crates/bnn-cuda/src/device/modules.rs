@@ -1,15 +1,15 @@
 //! Kernels compiled for the device when first asked for, and kept on disk.
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 use std::path::PathBuf;
 
 use bnn_core::{Error, Result};
 use cudarc::driver::{result as cuda, sys};
-use cudarc::nvrtc::{result as nvrtc, sys as compiler};
 use sha2::{Digest, Sha256};
 
 use super::Kernel;
+use super::compiler;
 use super::library::Source;
 
 /// Bytes of a SHA-256.
@@ -55,38 +55,30 @@ impl Modules {
         if let Some(module) = self.files.get(file) {
             return Ok(*module);
         }
-        let image = cached(Source::named(file), &self.target(file))?;
+        let image = cached(Source::named(file), self.capability)?;
         // SAFETY: a whole image, as the compiler made it.
         let module = unsafe { cuda::module::load_data(image.as_ptr().cast()) }
             .map_err(|error| device(file, error))?;
         self.files.insert(file, module);
         Ok(module)
     }
-
-    /// What a file is compiled for: instructions of one generation alone have an `a` in its name.
-    fn target(&self, file: &str) -> String {
-        let (major, minor) = self.capability;
-        format!("sm_{major}{minor}{}", if file == "hopper" { "a" } else { "" })
-    }
 }
 
 /// The compiled file, from the cache if it is there.
-fn cached(source: &Source, target: &str) -> Result<Vec<u8>> {
-    let text = source.text();
-    let options = options(target);
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: writes two numbers.
-    unsafe { compiler::nvrtcVersion(&raw mut major, &raw mut minor) }.result().map_err(nvrtc)?;
+fn cached(source: &Source, capability: (i32, i32)) -> Result<Vec<u8>> {
+    let target = compiler::target(source, capability);
+    let options = compiler::options(&target);
+    let (major, minor) = compiler::version()?;
     let key = Sha256::new()
         .chain_update(format!("nvrtc {major}.{minor}\n{}\n", options.join(" ")))
-        .chain_update(&text)
+        .chain_update(source.text())
         .finalize();
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let file = cache().map(|folder| folder.join(format!("{}-{target}-{key}.cubin", source.name)));
     if let Some(image) = file.as_ref().and_then(|file| whole(std::fs::read(file).ok()?)) {
         return Ok(image);
     }
-    let image = compile(source.name, &text, &options)?;
+    let (image, _) = compiler::compile(source, &options)?;
     if let Some(file) = file {
         keep(&file, &image); // without it, the next process compiles again
     }
@@ -117,49 +109,6 @@ fn keep(file: &std::path::Path, image: &[u8]) {
             temporary.persist(file).map_err(|error| error.error)
         });
     drop(written);
-}
-
-/// No contraction to fused multiply-adds: evaluation agrees in every bit with the host.
-fn options(target: &str) -> Vec<String> {
-    vec![format!("--gpu-architecture={target}"), "--fmad=false".into(), "--std=c++17".into()]
-}
-
-fn compile(name: &str, text: &str, options: &[String]) -> Result<Vec<u8>> {
-    let text = CString::new(text).expect("sources have no zero byte");
-    let file = CString::new(format!("{name}.cu")).expect("a file's name");
-    let program = nvrtc::create_program(&text, Some(&file)).map_err(self::nvrtc)?;
-    // SAFETY: the program made just now.
-    let compiled = unsafe { nvrtc::compile_program(program, options) };
-    let image = match compiled {
-        Ok(()) => image(program),
-        Err(error) => {
-            // SAFETY: the program is still there.
-            let log = unsafe { nvrtc::get_program_log(program) }.unwrap_or_default();
-            let log: Vec<u8> =
-                log.iter().map(|&byte| byte as u8).filter(|&byte| byte != 0).collect();
-            let why = format!("{name}.cu: {error}: {}", String::from_utf8_lossy(&log));
-            Err(Error::Device { op: "NVRTC", source: why.into() })
-        }
-    };
-    // SAFETY: made above, and destroyed once.
-    let _ = unsafe { nvrtc::destroy_program(program) };
-    image
-}
-
-fn image(program: compiler::nvrtcProgram) -> Result<Vec<u8>> {
-    let mut size = 0;
-    // SAFETY: writes a number.
-    unsafe { compiler::nvrtcGetCUBINSize(program, &raw mut size) }.result().map_err(nvrtc)?;
-    let mut image = vec![0u8; size];
-    // SAFETY: writes as many bytes as it said.
-    unsafe { compiler::nvrtcGetCUBIN(program, image.as_mut_ptr().cast::<c_char>()) }
-        .result()
-        .map_err(nvrtc)?;
-    Ok(image)
-}
-
-fn nvrtc(error: cudarc::nvrtc::result::NvrtcError) -> Error {
-    Error::Device { op: "NVRTC", source: error.into() }
 }
 
 fn device(file: &str, error: cuda::DriverError) -> Error {
