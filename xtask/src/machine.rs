@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 const UNKNOWN: &str = "unknown";
 
-/// Names the commit of a tree that was copied to a machine without its history.
+/// Names the commit of a binary that was built on another machine than it runs on.
 const REVISION: &str = "BNN_REVISION";
 
 /// What of the tree a result depends on; changes elsewhere do not make it dirty.
@@ -32,6 +32,12 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// What a backend of this name computes on.
+    pub fn processor(&self, backend: &str) -> String {
+        let gpu = self.gpu.as_ref().filter(|_| backend.contains("cuda"));
+        gpu.unwrap_or(&self.cpu).clone()
+    }
+
     /// The machine at hand.
     pub fn here() -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
@@ -58,12 +64,13 @@ impl std::fmt::Display for Machine {
     }
 }
 
-/// The commit of the workspace, with `-dirty` if its sources were changed since; where git does not
-/// tell, what [`REVISION`] says, or `unknown`.
+/// The commit of the workspace, with `-dirty` if its sources were changed since: what [`REVISION`]
+/// says, else what git tells, else `unknown`.
 pub fn revision(root: &Path) -> String {
-    let Some(commit) = git(root, &["rev-parse", "--verify", "HEAD"]) else {
-        return std::env::var(REVISION).unwrap_or_else(|_| UNKNOWN.into());
-    };
+    if let Ok(revision) = std::env::var(REVISION) {
+        return revision;
+    }
+    let Some(commit) = git(root, &["rev-parse", "--verify", "HEAD"]) else { return UNKNOWN.into() };
     let status = [&["status", "--porcelain", "--"], SOURCES.as_slice()].concat();
     match git(root, &status) {
         Some(changes) if changes.is_empty() => commit,
@@ -127,6 +134,22 @@ mod tests {
         assert_eq!(field("", "model name", ':'), None);
         assert_eq!(memory("MemTotal:        8174284 kB\n"), "7.8 GiB");
         assert_eq!(memory("nothing"), UNKNOWN);
+    }
+
+    #[test]
+    fn backends_of_gpus_compute_on_them() {
+        let gpu = Some("NVIDIA H100".into());
+        let text = |text: &str| text.to_owned();
+        let machine = Machine {
+            cpu: text("AMD EPYC"),
+            cores: 2,
+            memory: text("1 GiB"),
+            os: text("Linux"),
+            gpu,
+        };
+        assert_eq!(machine.processor("cuda:0/sm_90"), "NVIDIA H100");
+        assert_eq!(machine.processor("cpu/avx512"), "AMD EPYC");
+        assert_eq!(machine.to_string(), "AMD EPYC, 2 logical cores, 1 GiB, Linux, NVIDIA H100");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::bench::{self, Bench};
-use crate::matrix::{Expect, file_safe};
+use crate::matrix::{Expect, Key, file_safe};
 use crate::record::Record;
 use crate::summary::{Row, figure, percent};
 use crate::table::Table;
@@ -78,14 +78,24 @@ pub fn terminal(rows: &[Row]) -> String {
 
 /// The short table; `curves` is where the curves of a tier lie, as seen from the document.
 pub fn short(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
-    let head =
-        ["tier", "network", "data", "seeds", "test error %", "paper %", "verdict", "s / epoch"];
+    let head = [
+        "tier",
+        "network",
+        "data",
+        "backend",
+        "seeds",
+        "test error %",
+        "paper %",
+        "verdict",
+        "s / epoch",
+    ];
     let mut table = Table::new(head);
     for row in rows {
         table.add([
             row.key.tier.clone(),
             link(row, curves),
             row.key.data.clone(),
+            row.key.backend.clone(),
             seeds(row),
             test_error(row),
             paper(row),
@@ -152,7 +162,7 @@ fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
             row.verdict().to_string(),
             distinct(row, |record| record.done.epochs.to_string()),
             seconds_per_epoch(row),
-            distinct(row, |record| record.origin.machine.cpu.clone()),
+            distinct(row, |record| record.origin.machine.processor(&record.done.backend)),
             distinct(row, |record| commit(&record.origin.revision)),
         ]);
     }
@@ -177,14 +187,20 @@ fn not_run(rows: &[Row]) -> String {
     if text.is_empty() { text } else { format!("\nNot run:\n\n{text}") }
 }
 
-/// What differs from the paper, once per experiment.
+/// What differs from the paper, once per experiment; by backend where they ran it at different times
+/// with different settings.
 fn deviations(rows: &[Row]) -> String {
     let mut text = "\nDeviations from the paper:\n\n".to_owned();
     for same in rows.chunk_by(|a, b| a.key.spec == b.key.spec) {
-        let (spec, about) = (&same[0].key.spec, &same[0].about);
-        let list = about.deviations.join("; ");
-        let list = if list.is_empty() { "none" } else { &list };
-        text += &format!("- {spec} ({}): {list}\n", about.title);
+        let settings: Vec<_> =
+            same.chunk_by(|a, b| a.about.deviations == b.about.deviations).collect();
+        for rows in &settings {
+            let (Key { spec, backend, .. }, about) = (&rows[0].key, &rows[0].about);
+            let list = about.deviations.join("; ");
+            let list = if list.is_empty() { "none" } else { &list };
+            let on = if settings.len() > 1 { format!(" on {backend}") } else { String::new() };
+            text += &format!("- {spec}{on} ({}): {list}\n", about.title);
+        }
     }
     text
 }
