@@ -7,6 +7,7 @@ pub mod spec;
 pub mod block;
 mod form;
 mod freeze;
+pub mod kernels;
 pub mod net;
 pub mod summary;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bnn_core::{Frozen, Hidden};
+use bnn_train::kernels::unique_share;
 use bnn_train::summary::{self, LayerSummary, Total};
 use serde::Serialize;
 use serde_json::json;
@@ -16,6 +17,7 @@ use crate::output;
 ///
 /// `bits` are those of an input and of a weight. `constant` counts the neurons whose thresholds all
 /// lie beyond every sum that their inputs can make: they tell nothing about an image.
+/// `kernels` is the share of a convolution's 2-D kernels that differ, per input channel and up to sign.
 ///
 /// Example: bnn inspect runs/first/model.safetensors
 #[derive(clap::Args)]
@@ -33,6 +35,8 @@ struct Inspected<'a> {
     #[serde(flatten)]
     layer: &'a LayerSummary,
     thresholds: Option<Thresholds>,
+    /// Share of 2-D kernels that differ, of a convolution.
+    unique_kernels: Option<f64>,
 }
 
 /// The integer thresholds of a layer.
@@ -59,8 +63,13 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn json(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
     let thresholds = thresholds(network, layers).map(Some).chain([None]);
-    let inspected = layers.iter().zip(thresholds);
-    let inspected = inspected.map(|(layer, thresholds)| Inspected { layer, thresholds });
+    let kernels = network.hidden.iter().map(unique_share).chain([None]);
+    let inspected = layers.iter().zip(thresholds).zip(kernels);
+    let inspected = inspected.map(|((layer, thresholds), unique_kernels)| Inspected {
+        layer,
+        thresholds,
+        unique_kernels,
+    });
     Ok(serde_json::to_string(&json!({
         "input": network.input,
         "classes": network.classes,
@@ -71,18 +80,21 @@ fn json(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<St
 }
 
 fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
-    let cells = |thresholds: Thresholds| {
+    let cells = |(thresholds, layer): (Thresholds, &Hidden)| {
         let Thresholds { min, max, constant_neurons } = thresholds;
-        vec![format!("{min} to {max}"), count_text(constant_neurons as u64)]
+        let kernels = unique_share(layer);
+        let kernels = kernels.map_or("-".into(), |share| format!("{:.0} %", 100.0 * share));
+        vec![format!("{min} to {max}"), count_text(constant_neurons as u64), kernels]
     };
-    let none = vec!["-".to_string(), "-".to_string()];
-    let more: Vec<_> = thresholds(network, layers).map(cells).chain([none]).collect();
+    let none = vec!["-".to_string(); 3];
+    let hidden = thresholds(network, layers).zip(&network.hidden);
+    let more: Vec<_> = hidden.map(cells).chain([none]).collect();
     let total = Total::of(layers);
     let smaller = total.f32_bytes as f64 / total.packed_bytes as f64;
     Ok([
         format!("reads {}, tells {} classes", network.input, network.classes.len()),
         String::new(),
-        layer_table::text(layers, &["thresholds", "constant"], &more),
+        layer_table::text(layers, &["thresholds", "constant", "kernels"], &more),
         String::new(),
         format!("weights     packed {smaller:.1} times smaller than as f32"),
         format!("operations  {} per image", layer_table::operations(&total)),
