@@ -10,6 +10,7 @@ use crate::cuda::Cuda;
 use crate::device::{Kernel, Value};
 use crate::product;
 use crate::real::Real;
+use crate::windows::check_rows;
 
 impl BinaryBackend for Cuda {
     type Real = Real;
@@ -79,6 +80,7 @@ impl BinaryBackend for Cuda {
         }
         let gather = Gather::Patches { grid, window };
         let rows = gather.out_rows(x.dim.0)?;
+        check_rows("pool", x.dim.0.max(rows))?;
         let windows = self.windows(&gather)?;
         let code = Code::new(self, (rows, x.dim.1), x.scale, x.weights.clone())?;
         self.each(

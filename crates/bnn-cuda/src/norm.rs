@@ -44,9 +44,6 @@ impl<'a> Columns<'a> {
         if others.iter().any(|other| other.data.place() != cuda.device().place()) {
             return Err(Error::value(op, "an operand lies on another device"));
         }
-        if rows.div_ceil(CHUNK) > usize::from(u16::MAX) {
-            return Err(Error::shape(op, "less than 2^24 samples", rows));
-        }
         Ok(Self { cuda, rows, columns })
     }
 
@@ -56,6 +53,9 @@ impl<'a> Columns<'a> {
 
     /// Partial sums of `sums` terms by a kernel that takes `values`, then memory for them.
     fn sum(&self, kernel: &'static str, sums: usize, values: Vec<Value<'_>>) -> Result<Buffer> {
+        if self.chunks() > usize::from(u16::MAX) {
+            return Err(Error::shape(kernel, "less than 2^24 samples", self.rows));
+        }
         let partial = self.cuda.memory(self.chunks() * sums * self.columns * size_of::<f64>())?;
         let grid = [self.columns.div_ceil(32) as u32, self.chunks() as u32, 1];
         let mut values = values;

@@ -6,7 +6,7 @@ use crate::code::{Code, integers};
 use crate::cuda::Cuda;
 use crate::device::{Buffer, Gemm, Kernel, Shape, Value};
 use crate::real::Real;
-use crate::windows::Windows;
+use crate::windows::{Windows, check_rows};
 
 /// Columns of a block of `decode` and `gather_reals`.
 const SPAN: usize = 1024;
@@ -133,6 +133,7 @@ pub(crate) fn grad_input(
     let channels = depth / gather.taps();
     let shape = (gather.in_rows(dy.dim.0)?, channels);
     check(gather, shape, (outputs, depth), dy.dim)?;
+    check_rows("product_grad_input", shape.0.max(dy.dim.0))?;
     let windows = cuda.windows(gather)?;
     let rows = cuda.windows(&Gather::Rows)?;
     let w = dense(cuda, w, &rows, outputs)?;

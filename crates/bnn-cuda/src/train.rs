@@ -12,6 +12,7 @@ use crate::code::{Code, plane_bytes};
 use crate::cuda::Cuda;
 use crate::device::{Kernel, Shape, Value};
 use crate::real::Real;
+use crate::windows::check_rows;
 use crate::{norm, operand, update};
 
 impl TrainBackend for Cuda {
@@ -64,6 +65,7 @@ impl TrainBackend for Cuda {
     fn max_pool(&self, x: &Real, grid: Grid, window: Window) -> Result<Pooled<Self>> {
         let gather = Gather::Patches { grid, window };
         let rows = gather.out_rows(x.dim.0)?;
+        check_rows("max_pool", x.dim.0.max(rows))?;
         let windows = self.windows(&gather)?;
         let (y, taps) = (Real::new(self, (rows, x.dim.1))?, Real::new(self, (rows, x.dim.1))?);
         self.each(
@@ -88,6 +90,7 @@ impl TrainBackend for Cuda {
             return Err(Error::shape("max_pool_grad", format!("taps {:?}", dy.dim), got));
         }
         let dx = Real::new(self, (gather.in_rows(dy.dim.0)?, dy.dim.1))?;
+        check_rows("max_pool_grad", dx.dim.0.max(dy.dim.0))?;
         let windows = self.windows(&gather)?;
         self.each(
             Kernel("pool", "max_pool_grad"),

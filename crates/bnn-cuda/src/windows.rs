@@ -83,3 +83,11 @@ fn patches(grid: Grid, window: Window, out: Grid) -> [u64; 4] {
         pair(out.height, out.width),
     ]
 }
+
+/// Kernels count the rows of images in 31 bits.
+pub(crate) fn check_rows(op: &'static str, rows: usize) -> Result<()> {
+    if rows <= i32::MAX as usize {
+        return Ok(());
+    }
+    Err(Error::shape(op, "less than 2^31 rows", rows))
+}
