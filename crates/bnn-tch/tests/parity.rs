@@ -11,7 +11,7 @@
 #![cfg(feature = "tch")]
 #![allow(clippy::unwrap_used)]
 
-use bnn_core::{Clock, Grid, Input, Key, Loss, Matrix, TrainBackend};
+use bnn_core::{Clock, FloatBackend, Grid, Input, Key, Loss, Matrix};
 use bnn_cpu::Cpu;
 use bnn_tch::Tch;
 use bnn_train::Spec;
@@ -56,14 +56,14 @@ fn spec(blocks: &str, activations: &str, (norm, optimizer): (&str, &str)) -> Spe
 }
 
 /// A network in training on one of the backends.
-struct Run<'a, B: TrainBackend> {
+struct Run<'a, B: FloatBackend> {
     backend: &'a B,
     spec: &'a Spec,
     net: Net<B>,
     steps: u64,
 }
 
-impl<'a, B: TrainBackend> Run<'a, B> {
+impl<'a, B: FloatBackend> Run<'a, B> {
     fn new(backend: &'a B, spec: &'a Spec) -> Self {
         let net = Net::new(backend, spec, INPUT, 10, 1).unwrap();
         Self { backend, spec, net, steps: 0 }
@@ -92,7 +92,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
     /// The normalized sums of every layer; moves the running statistics.
     fn activations(&mut self) -> Vec<Matrix> {
         let clock = self.backend.put(self.clock().to_row().view()).unwrap();
-        let mut input = Some(self.batch().images);
+        let mut input = Some(bnn_train::block::Flow::Code(self.batch().images));
         let mut all = vec![];
         for block in &mut self.net.blocks {
             let saved = block.forward(self.backend, input.take().unwrap()).unwrap();

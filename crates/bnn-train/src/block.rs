@@ -1,20 +1,21 @@
 //! One layer in training: product, pool, norm, quantizer, and the backward of each.
 //!
 //! The order is the paper's: product, then max-pooling on sums, then the norm, then the sign.
+//! In the float baselines weights or activations are reals: the same layer, without a quantizer.
 
 use bnn_core::{
-    Draw, Gather, Gradient, Norm, Normed, Operand, Param, Planes, Pool, Quant, Result, Rule,
-    Running, TrainBackend,
+    Activation, BinaryBackend, Draw, Error, FloatBackend, Gather, Gradient, Norm, Normed, Operand,
+    Param, Planes, Pool, Quant, Result, Rule, Running, TrainBackend,
 };
 
-/// A layer: latent weights with their code, norm, and what happens to its output.
+/// A layer: weights with their code where they have one, norm, and what happens to its output.
 pub struct Block<B: TrainBackend> {
     /// The layer's constants.
     pub form: BlockForm,
-    /// Latent weights: one row per output, columns in the order of [`Gather`].
+    /// Weights, latent where there is a code: one row per output, columns in the order of [`Gather`].
     pub weights: Param<B>,
-    /// The quantized weights that both directions use.
-    pub code: B::Code,
+    /// The quantized weights that both directions use; none for real weights.
+    pub code: Option<B::Code>,
     /// Gains of the norm, a row.
     pub gamma: Param<B>,
     /// Offsets of the norm, a row.
@@ -34,21 +35,32 @@ pub struct BlockForm {
     pub shape: (usize, usize),
     /// Its norm.
     pub norm: Norm,
-    /// Quantizer of its weights.
-    pub weight_quant: Quant,
+    /// Quantizer of its weights; none for real weights.
+    pub weight_quant: Option<Quant>,
+    /// Bound of the uniform numbers that its weights start as.
+    pub start: f32,
     /// Update of its weights.
     pub weight_rule: Rule,
     /// Update of the norm's gains, gamma.
     pub gain_rule: Rule,
     /// Update of the norm's offsets, beta.
     pub offset_rule: Rule,
-    /// What makes its output a code; none for the last layer, whose output is scores.
+    /// What makes its output the next input; none for the last layer, whose output is scores.
     pub activation: Option<ActivationForm>,
+}
+
+/// How a layer's normalized sums become the next layer's input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActivationForm {
+    /// A code.
+    Code(CodeForm),
+    /// Reals: the float baselines.
+    Real(Activation),
 }
 
 /// How a layer's normalized sums become a code.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ActivationForm {
+pub struct CodeForm {
     /// The quantizer.
     pub quant: Quant,
     /// Binarizes stochastically in training.
@@ -59,9 +71,17 @@ pub struct ActivationForm {
     pub stream: u32,
 }
 
+/// What flows from layer to layer.
+pub enum Flow<B: BinaryBackend> {
+    /// Quantized values, or the bytes of images.
+    Code(B::Code),
+    /// Reals: the float baselines.
+    Real(B::Real),
+}
+
 /// What forward keeps for backward.
 pub struct Saved<B: TrainBackend> {
-    input: B::Code,
+    input: Flow<B>,
     sums: B::Real,
     taps: Option<B::Real>,
     normed: Normed<B>,
@@ -75,13 +95,13 @@ pub struct Backward<B: TrainBackend> {
     pub tally: B::Real,
 }
 
-impl<B: TrainBackend> Block<B> {
+impl<B: FloatBackend> Block<B> {
     /// Product, pool and norm of a batch in training; moves the running statistics.
     ///
     /// # Errors
     /// What the backend says.
-    pub fn forward(&mut self, backend: &B, input: B::Code) -> Result<Saved<B>> {
-        let product = backend.product(&input, &self.code, &self.form.gather)?;
+    pub fn forward(&mut self, backend: &B, input: Flow<B>) -> Result<Saved<B>> {
+        let product = self.product(backend, &input)?;
         let (sums, taps) = match self.form.pool {
             Some(Pool { grid, window }) => {
                 let pooled = backend.max_pool(&product, grid, window)?;
@@ -98,8 +118,8 @@ impl<B: TrainBackend> Block<B> {
     ///
     /// # Errors
     /// What the backend says.
-    pub fn evaluate(&self, backend: &B, input: &B::Code) -> Result<B::Real> {
-        let mut sums = backend.product(input, &self.code, &self.form.gather)?;
+    pub fn evaluate(&self, backend: &B, input: &Flow<B>) -> Result<B::Real> {
+        let mut sums = self.product(backend, input)?;
         if let Some(Pool { grid, window }) = self.form.pool {
             sums = backend.max_pool(&sums, grid, window)?.y;
         }
@@ -129,23 +149,62 @@ impl<B: TrainBackend> Block<B> {
             }
             _ => grad.x,
         };
-        let by_input = || backend.product_grad_input(&dy, Operand::Code(&self.code), gather);
+        let by_input = || backend.product_grad_input(&dy, self.operand(), gather);
         let dx = to_input.then(by_input).transpose()?;
-        let product = Gradient::Product { dy: &dy, a: Operand::Code(input), gather };
-        let (rule, quant) = (&self.form.weight_rule, Some(&self.form.weight_quant));
+        let product = Gradient::Product { dy: &dy, a: input.operand(), gather };
+        let (rule, quant) = (&self.form.weight_rule, self.form.weight_quant.as_ref());
         let updated = backend.update(&mut self.weights, product, rule, quant, clock)?;
-        self.code = updated.code.expect("an update with a quantizer returns a code");
+        let code = || updated.code.expect("an update with a quantizer returns a code");
+        self.code = quant.is_some().then(code);
         backend.update(&mut self.gamma, Gradient::Ready(&grad.gamma), gain_rule, None, clock)?;
         backend.update(&mut self.beta, Gradient::Ready(&grad.beta), offset_rule, None, clock)?;
         Ok(Backward { input: dx, tally: updated.tally })
     }
 
+    /// Sums of integers where input and weights are codes, of reals elsewhere.
+    fn product(&self, backend: &B, input: &Flow<B>) -> Result<B::Real> {
+        match (input, &self.code) {
+            (Flow::Code(input), Some(code)) => backend.product(input, code, &self.form.gather),
+            _ => backend.product_real(input.operand(), self.operand(), &self.form.gather),
+        }
+    }
+}
+
+impl<B: TrainBackend> Block<B> {
+    /// The weights that both directions use.
+    fn operand(&self) -> Operand<'_, B> {
+        match &self.code {
+            Some(code) => Operand::Code(code),
+            None => Operand::Real(&self.weights.value),
+        }
+    }
+
     /// The quantized weights on the host.
     ///
     /// # Errors
-    /// What the backend says.
+    /// [`Error::Value`] if the weights are real; what the backend says.
     pub fn host_code(&self, backend: &B) -> Result<Planes> {
-        Ok(backend.get_code(&self.code)?.into_planes())
+        let code = self.code.as_ref();
+        let code = code.ok_or_else(|| Error::value("host_code", "real weights have no code"))?;
+        Ok(backend.get_code(code)?.into_planes())
+    }
+}
+
+impl BlockForm {
+    /// Whether its weights and its output, if that goes to a layer, are codes.
+    pub fn is_quantized(&self) -> bool {
+        let real = matches!(self.activation, Some(ActivationForm::Real(_)));
+        self.weight_quant.is_some() && !real
+    }
+}
+
+impl<B: BinaryBackend> Flow<B> {
+    /// The same as an operand of a product.
+    pub fn operand(&self) -> Operand<'_, B> {
+        match self {
+            Self::Code(code) => Operand::Code(code),
+            Self::Real(real) => Operand::Real(real),
+        }
     }
 }
 
@@ -156,22 +215,73 @@ impl<B: TrainBackend> Saved<B> {
     }
 
     /// The layer's input.
-    pub fn input(&self) -> &B::Code {
+    pub fn input(&self) -> &Flow<B> {
         &self.input
     }
 }
 
 impl ActivationForm {
-    /// The code of normalized sums in training, with dropout.
+    /// The quantizer, where the output is a code.
+    pub fn quant(&self) -> Option<&Quant> {
+        match self {
+            Self::Code(form) => Some(&form.quant),
+            Self::Real(_) => None,
+        }
+    }
+
+    /// The next layer's input in training, of normalized sums; a code with dropout.
     ///
     /// # Errors
     /// What the backend says.
-    pub fn train<B: TrainBackend>(
+    pub fn train<B: FloatBackend>(
         &self,
         backend: &B,
         x: &B::Real,
         clock: &B::Real,
-    ) -> Result<B::Code> {
+    ) -> Result<Flow<B>> {
+        match self {
+            Self::Code(form) => form.train(backend, x, clock).map(Flow::Code),
+            Self::Real(activation) => backend.activate(x, *activation).map(Flow::Real),
+        }
+    }
+
+    /// The same in evaluation: nothing is drawn or dropped.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn evaluate<B: FloatBackend>(&self, backend: &B, x: &B::Real) -> Result<Flow<B>> {
+        match self {
+            Self::Code(form) => backend.encode(x, &form.quant, None).map(Flow::Code),
+            Self::Real(activation) => backend.activate(x, *activation).map(Flow::Real),
+        }
+    }
+
+    /// Gradient by the normalized sums `x`, of which [`train`](Self::train) made `output`: the
+    /// straight-through estimator for a code, the derivative for reals.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if `output` is not of this form; what the backend says.
+    pub fn grad<B: FloatBackend>(
+        &self,
+        backend: &B,
+        dy: &B::Real,
+        x: &B::Real,
+        output: &Flow<B>,
+    ) -> Result<B::Real> {
+        match (self, output) {
+            (Self::Code(form), Flow::Code(code)) => backend.pass_through(dy, x, code, &form.quant),
+            (Self::Real(activation), Flow::Real(_)) => backend.activate_grad(dy, x, *activation),
+            _ => Err(Error::value("activation", "code and reals do not mix")),
+        }
+    }
+}
+
+impl CodeForm {
+    /// The code of normalized sums in training, with dropout.
+    ///
+    /// # Errors
+    /// What the backend says.
+    fn train<B: TrainBackend>(&self, backend: &B, x: &B::Real, clock: &B::Real) -> Result<B::Code> {
         let draw = self.stochastic.then_some(Draw { clock, stream: self.stream });
         let code = backend.encode(x, &self.quant, draw)?;
         if self.keep < 1.0 {

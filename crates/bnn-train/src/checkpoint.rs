@@ -82,7 +82,8 @@ pub fn read<B: TrainBackend>(
             let matrix = matrix(&file, &format!("{index}.{name}"), shape);
             *real = backend.put(matrix.map_err(|error| foreign(error.to_string()))?.view())?;
         }
-        block.code = backend.encode(&block.weights.value, &block.form.weight_quant, None)?;
+        let encode = |quant| backend.encode(&block.weights.value, quant, None);
+        block.code = block.form.weight_quant.as_ref().map(encode).transpose()?;
     }
     let mut progress = header.progress;
     let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(|e| foreign(e.to_string()))?;

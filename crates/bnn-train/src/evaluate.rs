@@ -1,7 +1,7 @@
 //! Scores over a set of images, by a network in training or by a frozen one.
 
 use bnn_core::reference;
-use bnn_core::{BinaryBackend, Loss, Matrix, Session, TrainBackend};
+use bnn_core::{BinaryBackend, FloatBackend, Loss, Matrix, Session};
 use bnn_data::Images;
 use ndarray::Array2;
 
@@ -12,7 +12,7 @@ use crate::{Result, Score};
 ///
 /// # Errors
 /// What the backend says.
-pub fn scores<B: TrainBackend>(
+pub fn scores<B: FloatBackend>(
     backend: &B,
     net: &Net<B>,
     images: &Images,

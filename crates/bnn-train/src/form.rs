@@ -2,8 +2,8 @@
 
 use bnn_core::{Gather, Grid, Input, Pool, Rule, Window, sum_bound};
 
-use crate::block::{ActivationForm, BlockForm};
-use crate::spec::{BlockSpec, Clip, QuantName, Spec};
+use crate::block::{ActivationForm, BlockForm, CodeForm};
+use crate::spec::{Activations, BlockSpec, Clip, NetSpec, QuantName, Spec};
 use crate::{Error, Result};
 
 /// How a layer lies on its input.
@@ -30,12 +30,12 @@ const PIXEL: Grid = Grid { height: 1, width: 1 };
 /// [`Error::Spec`] naming the layer that does not fit its input, whose sums would leave exact f32
 /// integers, or whose outputs are not the classes.
 pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>> {
-    let (mut grid, mut channels, mut bound) = (input.grid, input.channels, 255);
+    let (mut grid, mut channels, mut bound) = (input.grid, input.channels, Some(255));
     if matches!(spec.net.blocks.first(), Some(BlockSpec::Dense { .. })) {
         (grid, channels) = (PIXEL, input.bytes()); // flattened already: a row of bytes is an image
     }
-    let [weights, activations] =
-        [spec.net.weights.quant()?.levels.bound(), spec.net.activations.quant()?.levels.bound()];
+    let [weights, activations] = [spec.net.weights.quant()?, spec.net.activations.quant()?]
+        .map(|quant| quant.map(|quant| quant.levels.bound()));
     let mut forms = Vec::with_capacity(spec.net.blocks.len());
     for (index, block) in spec.net.blocks.iter().enumerate() {
         let place =
@@ -46,7 +46,9 @@ pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>
         if form.activation.is_none() && block.outputs() != classes {
             return Err(place(&format!("the data set has {classes} classes")));
         }
-        sum_bound(geometry.fan_in, bound, weights).map_err(|error| place(&error))?;
+        if let (Some(bound), Some(weights)) = (bound, weights) {
+            sum_bound(geometry.fan_in, bound, weights).map_err(|error| place(&error))?;
+        }
         (grid, channels, bound) = (geometry.out, block.outputs(), activations);
         forms.push(form);
     }
@@ -88,21 +90,30 @@ fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
     let gain_scale = spec.train.gain_step_scale.factor(0, net.blocks[index].outputs());
     let clip_all = spec.train.clip == Clip::All;
     let norm = if last { net.output_norm.unwrap_or(net.norm) } else { net.norm };
-    let activation = ActivationForm {
-        quant: net.activations.quant()?,
-        stochastic: net.activations == QuantName::StochasticSign,
-        keep: 1.0 - net.dropout.hidden,
-        stream: 2 * index as u32 + 1,
-    };
+    let weight_quant = net.weights.quant()?;
+    let glorot = (6.0 / (geometry.fan_in + geometry.fan_out) as f64).sqrt() as f32;
     Ok(BlockForm {
         gather: geometry.gather,
         pool: geometry.pool,
         shape: (net.blocks[index].outputs(), geometry.fan_in),
         norm: norm.norm(),
-        weight_quant: net.weights.quant()?,
-        weight_rule: Rule { optimizer, scale, clip: true },
+        start: if weight_quant.is_some() { 1.0 } else { glorot },
+        weight_rule: Rule { optimizer, scale, clip: clip_all || weight_quant.is_some() },
+        weight_quant,
         gain_rule: Rule { optimizer, scale: gain_scale, clip: clip_all },
         offset_rule: Rule { optimizer, scale: 1.0, clip: clip_all },
-        activation: (!last).then_some(activation),
+        activation: (!last).then(|| activation(net, index)).transpose()?,
+    })
+}
+
+fn activation(net: &NetSpec, index: usize) -> Result<ActivationForm> {
+    Ok(match net.activations {
+        Activations::Real(activation) => ActivationForm::Real(activation),
+        Activations::Quant(name) => ActivationForm::Code(CodeForm {
+            quant: name.quant()?,
+            stochastic: name == QuantName::StochasticSign,
+            keep: 1.0 - net.dropout.hidden,
+            stream: 2 * index as u32 + 1,
+        }),
     })
 }

@@ -2,7 +2,8 @@
 
 use bnn_core::fold::Evaluation;
 use bnn_core::{
-    BYTE_SCALE, BitMatrix, Frozen, Hidden, Norm, Output, Planes, Result, TrainBackend, sum_bound,
+    BYTE_SCALE, BitMatrix, Error, Frozen, Hidden, Norm, Output, Planes, Result, TrainBackend,
+    sum_bound,
 };
 
 use crate::block::Block;
@@ -20,7 +21,7 @@ impl<B: TrainBackend> Net<B> {
     /// [`Net::evaluate`] in every bit.
     ///
     /// # Errors
-    /// What the backend says.
+    /// [`Error::Value`] if weights or activations are real; what the backend says.
     pub fn freeze(&self, backend: &B, classes: Vec<String>) -> Result<Frozen> {
         let (last, rest) = self.blocks.split_last().expect("a network has a layer");
         let (mut scale, mut bound) = (BYTE_SCALE, 255);
@@ -28,7 +29,8 @@ impl<B: TrainBackend> Net<B> {
         let mut hidden = Vec::with_capacity(rest.len());
         for block in rest {
             let weights = negate_columns(block.host_code(backend)?, &inverted);
-            let quant = &block.form.activation.as_ref().expect("a hidden layer has one").quant;
+            let quant = block.form.activation.as_ref().and_then(|activation| activation.quant());
+            let quant = quant.ok_or_else(|| Error::value("freeze", "real activations"))?;
             let HostNorm { mean, gain, beta } = &host_norm(backend, block)?;
             let evaluation = Evaluation { scale: scale * weights.scale, mean, gain, beta, quant };
             let cuts = evaluation.fold(sum_bound(block.form.shape.1, bound, weights.bound())?);

@@ -2,13 +2,13 @@
 
 use bnn_core::reference;
 use bnn_core::{
-    BinaryBackend, Clock, Draw, Gather, HostCode, Input, Key, Matrix, Param, Result, Running,
-    Spread, TrainBackend,
+    BinaryBackend, Clock, Draw, FloatBackend, Gather, HostCode, Input, Key, Matrix, Param, Result,
+    Running, Spread, TrainBackend,
 };
 use ndarray::{Array2, ArrayView2};
 
 use crate::Result as TrainResult;
-use crate::block::{ActivationForm, Block, BlockForm, Saved};
+use crate::block::{ActivationForm, Block, BlockForm, Flow, Saved};
 use crate::form::forms;
 use crate::spec::Spec;
 
@@ -45,8 +45,9 @@ pub struct StepTally<B: BinaryBackend> {
     pub layers: Vec<B::Real>,
 }
 
-impl<B: TrainBackend> Net<B> {
-    /// A network with latent weights uniform in (-1, 1), gains 1 and offsets 0.
+impl<B: FloatBackend> Net<B> {
+    /// A network with latent weights uniform in (-1, 1), real weights uniform as Glorot's, gains 1
+    /// and offsets 0.
     ///
     /// # Errors
     /// [`crate::Error::Spec`] if the layers do not fit the images or the classes; what the backend says.
@@ -109,7 +110,7 @@ impl<B: TrainBackend> Net<B> {
     }
 
     /// Images to evaluate at a time: at least a batch of training, more where their layers are narrow.
-    /// Scores do not depend on it.
+    /// Scores do not depend on it, but for the rounding of reals in float baselines.
     pub fn evaluation_batch(&self, batch: usize) -> usize {
         let places = |gather: &Gather| match gather {
             Gather::Rows => 1,
@@ -120,17 +121,22 @@ impl<B: TrainBackend> Net<B> {
         batch.max(EVALUATED / widths.max().unwrap_or(1).max(1))
     }
 
-    /// Scores of a batch by the running statistics, on packed kernels.
+    /// Whether the network is all codes, so that [`freeze`](Self::freeze) has bits to pack.
+    pub fn freezes(&self) -> bool {
+        self.blocks.iter().all(|block| block.form.is_quantized())
+    }
+
+    /// Scores of a batch by the running statistics; codes go through the packed kernels.
     ///
     /// # Errors
     /// What the backend says.
     pub fn evaluate(&self, backend: &B, images: B::Code) -> Result<Matrix> {
         backend.together(|| {
-            let mut code = images;
+            let mut flow = Flow::Code(images);
             for block in &self.blocks {
-                let normed = block.evaluate(backend, &code)?;
+                let normed = block.evaluate(backend, &flow)?;
                 match &block.form.activation {
-                    Some(activation) => code = backend.encode(&normed, &activation.quant, None)?,
+                    Some(activation) => flow = activation.evaluate(backend, &normed)?,
                     None => return backend.get(&normed),
                 }
             }
@@ -143,14 +149,15 @@ impl<B: TrainBackend> Net<B> {
         if self.input_keep < 1.0 {
             code = backend.dropout(&code, self.input_keep, Draw { clock, stream: 0 })?;
         }
+        let mut flow = Flow::Code(code);
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &mut self.blocks {
-            let kept = block.forward(backend, code)?;
+            let kept = block.forward(backend, flow)?;
             let activate = |form: &ActivationForm| form.train(backend, kept.normed(), clock);
             let next = block.form.activation.as_ref().map(activate).transpose()?;
             saved.push(kept);
             let Some(next) = next else { break };
-            code = next;
+            flow = next;
         }
         Ok(saved)
     }
@@ -166,8 +173,8 @@ impl<B: TrainBackend> Net<B> {
         let mut tallies = Vec::with_capacity(self.blocks.len());
         for (index, block) in self.blocks.iter_mut().enumerate().rev() {
             if let Some(activation) = &block.form.activation {
-                let (x, code) = (saved[index].normed(), saved[index + 1].input());
-                dy = backend.pass_through(&dy, x, code, &activation.quant)?;
+                let (x, output) = (saved[index].normed(), saved[index + 1].input());
+                dy = activation.grad(backend, &dy, x, output)?;
             }
             let back = block.backward(backend, &dy, &saved[index], clock, index > 0)?;
             tallies.push(back.tally);
@@ -182,9 +189,11 @@ impl<B: TrainBackend> Net<B> {
 /// A layer at its start.
 fn start<B: TrainBackend>(backend: &B, form: BlockForm, key: Key) -> Result<Block<B>> {
     let (outputs, columns) = form.shape;
-    let uniform = |(row, col)| 2.0 * key.uniform((row * columns + col) as u32) - 1.0;
+    let uniform = |(row, col)| form.start * (2.0 * key.uniform((row * columns + col) as u32) - 1.0);
     let latent = Array2::from_shape_fn(form.shape, uniform);
-    let code = reference::encode(&latent, &form.weight_quant, None)?;
+    let quant = form.weight_quant.as_ref();
+    let code = quant.map(|quant| reference::encode(&latent, quant, None)).transpose()?;
+    let put = |code| backend.put_code(&HostCode::Planes(code));
     let spatial = !matches!(form.gather, Gather::Rows);
     let spread = match form.norm.running {
         // The spatial shift-based norm of the published code starts its running statistic at 0.
@@ -194,7 +203,7 @@ fn start<B: TrainBackend>(backend: &B, form: BlockForm, key: Key) -> Result<Bloc
     let row = |value| Matrix::from_elem((1, outputs), value);
     Ok(Block {
         weights: param(backend, latent)?,
-        code: backend.put_code(&HostCode::Planes(code))?,
+        code: code.map(put).transpose()?,
         gamma: param(backend, row(1.0))?,
         beta: param(backend, row(0.0))?,
         running: Running {

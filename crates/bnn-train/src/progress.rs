@@ -14,7 +14,8 @@ pub struct Progress {
     pub step: usize,
     /// Sums over those steps.
     pub sums: Sums,
-    /// The frozen network of the best epoch so far, as the bytes of a model file.
+    /// The frozen network of the best epoch so far, as the bytes of a model file; empty before it, and
+    /// for networks of reals.
     #[serde(skip)]
     pub model: Vec<u8>,
 }

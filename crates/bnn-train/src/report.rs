@@ -30,12 +30,12 @@ pub struct EpochReport {
     pub seconds: f64,
 }
 
-/// The binary weights of one layer over one epoch.
+/// The weights of one layer over one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
-    /// Sign changes per weight over the epoch.
+    /// Sign changes per weight over the epoch; 0 for real weights.
     pub flips: f64,
-    /// Share of latent weights at -1 or +1 after the last step.
+    /// Share of weights at -1 or +1, or beyond if they are real, after the last step.
     pub clipped: f64,
 }
 
@@ -46,8 +46,9 @@ pub struct Outcome {
     pub epochs: Vec<EpochReport>,
     /// Position in `epochs` of the epoch with the lowest validation error; the last one of several.
     pub best: usize,
-    /// The frozen network of that epoch, as the bytes of a model file.
-    pub model: Vec<u8>,
+    /// The frozen network of that epoch, as the bytes of a model file; none if its weights or
+    /// activations are real.
+    pub model: Option<Vec<u8>>,
 }
 
 impl Outcome {

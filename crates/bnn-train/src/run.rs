@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bnn_core::{Clock, Grid, Input, Key, Matrix, Session, TrainBackend};
+use bnn_core::{Clock, FloatBackend, Grid, Input, Key, Matrix, Session};
 use bnn_data::{Batches, Dataset};
 
 use crate::checkpoint;
@@ -53,7 +53,8 @@ pub trait Observer {
 /// An observer that looks away.
 impl Observer for () {}
 
-/// Trains the network of a spec on a data set, and freezes it at its best epoch.
+/// Trains the network of a spec on a data set, and freezes it at its best epoch; a network with real
+/// weights or activations has no bits to freeze, and leaves no model.
 ///
 /// The same spec, data, seed and backend give the same bytes, whatever the number of threads, and
 /// whether the run was interrupted or not.
@@ -61,7 +62,7 @@ impl Observer for () {}
 /// # Errors
 /// [`Error::Spec`] if spec and data do not fit, [`Error::Diverged`], [`Error::File`],
 /// [`Error::Checkpoint`], [`Error::Interrupted`]; what the backend or the data set says.
-pub fn run<B: TrainBackend>(
+pub fn run<B: FloatBackend>(
     backend: &B,
     spec: &Spec,
     data: &Dataset,
@@ -78,6 +79,7 @@ pub fn run<B: TrainBackend>(
     }
     run.end()?;
     let Progress { epochs, model, .. } = run.progress;
+    let model = run.net.freezes().then_some(model);
     Ok(Outcome { best: best(&epochs), epochs, model })
 }
 
@@ -88,7 +90,7 @@ pub fn input(data: &Dataset) -> Input {
     Input { grid, channels: images.channels() }
 }
 
-struct Run<'a, B: TrainBackend> {
+struct Run<'a, B: FloatBackend> {
     backend: &'a B,
     spec: &'a Spec,
     data: &'a Dataset,
@@ -102,7 +104,7 @@ struct Run<'a, B: TrainBackend> {
     checkpointed: Instant,
 }
 
-impl<'a, B: TrainBackend> Run<'a, B> {
+impl<'a, B: FloatBackend> Run<'a, B> {
     fn start(
         backend: &'a B,
         spec: &'a Spec,
@@ -112,6 +114,11 @@ impl<'a, B: TrainBackend> Run<'a, B> {
     ) -> Result<Self> {
         let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
+        if !net.freezes()
+            && let Some(out) = &options.out
+        {
+            refuse_model(&out.model())?;
+        }
         let mut progress = Progress::default();
         if let Some(out) = &options.out
             && out.goes_on(options.resume)?
@@ -219,8 +226,11 @@ impl<'a, B: TrainBackend> Run<'a, B> {
     }
 
     /// Freezes the network and checks that its scores are those of evaluation in every bit; writes it
-    /// with a checkpoint, unless one was written just now.
+    /// with a checkpoint, unless one was written just now. Nothing is kept of a network of reals.
     fn keep(&mut self, test: &Matrix) -> Result<()> {
+        if !self.net.freezes() {
+            return Ok(());
+        }
         let frozen = self.net.freeze(self.backend, self.data.class_names())?;
         let session = Session::new(self.backend, &frozen)?;
         let batch = self.net.evaluation_batch(self.spec.train.batch);
@@ -260,6 +270,20 @@ fn restore(path: &Path, model: &[u8]) -> Result<()> {
         return Ok(());
     }
     file::write(path, model)
+}
+
+/// The model of another run must not pass for that of a run that leaves none.
+fn refuse_model(path: &Path) -> Result<()> {
+    match path.exists() {
+        false => Ok(()),
+        true => Err(Error::Checkpoint {
+            path: path.into(),
+            why:
+                "this is the model of another run, and a network with real weights or activations \
+                  leaves none to replace it; remove it, or name another folder"
+                    .into(),
+        }),
+    }
 }
 
 /// A loss that is no number ends the run before it can get into a checkpoint, whose JSON has none.

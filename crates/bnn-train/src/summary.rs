@@ -1,6 +1,7 @@
 //! What a network is made of, in numbers: shapes, bits, bytes and operations.
 //!
-//! Counted on the frozen network; before training, on one whose bits are all clear.
+//! Counted on the frozen network; before training, on one whose bits are all clear. Networks with real
+//! weights or activations are counted too, and have no frozen model.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,8 @@ pub struct Summary {
     pub total: Total,
     /// Outputs with a norm, each with a gain, an offset, a running mean and a running deviation.
     pub norm_channels: usize,
-    /// Size of the frozen model's file.
-    pub model_bytes: usize,
+    /// Size of the frozen model's file; none if weights or activations are real.
+    pub model_bytes: Option<usize>,
     /// Memory that training takes.
     pub memory: Memory,
 }
@@ -50,14 +51,15 @@ pub struct LayerSummary {
     pub weight_bits: usize,
     /// Number of weights.
     pub weights: usize,
-    /// Bytes of the packed weights; every row starts at a new word.
+    /// Bytes of the packed weights; every row starts at a new word. Real weights are not packed: their
+    /// f32.
     pub packed_bytes: usize,
     /// Bytes of the same weights as f32.
     pub f32_bytes: usize,
     /// Multiply-accumulates per image, those in the padding included.
     pub multiply_accumulates: u64,
-    /// Largest magnitude of its integer sums.
-    pub sum_bound: i32,
+    /// Largest magnitude of its integer sums; none for sums of reals.
+    pub sum_bound: Option<i32>,
 }
 
 /// All layers of a network together.
@@ -78,7 +80,7 @@ pub struct Total {
 /// Bytes that training takes: an estimate without a backend's scratch and the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// Latent weights as f32, and their packed code.
+    /// Weights as f32, and their packed code where they have one.
     pub weights: u64,
     /// Two f32 moments per latent weight, gain and offset.
     pub optimizer: u64,
@@ -90,13 +92,24 @@ pub struct Memory {
     pub checkpoint: u64,
 }
 
-/// What a layer reads.
+/// What a layer multiplies.
 struct Operand {
     name: String,
     bits: usize,
-    /// Largest magnitude of the integer behind one entry.
-    bound: u64,
+    /// Largest magnitude of the integer behind one entry, none for reals.
+    bound: Option<u64>,
 }
+
+/// The weights of a layer.
+struct Stored {
+    shape: (usize, usize),
+    entry: Operand,
+    /// Bytes of all, packed.
+    bytes: usize,
+}
+
+/// Bits of a real.
+const REAL_BITS: usize = 32;
 
 impl Summary {
     /// The network of a spec on images of a given size.
@@ -104,15 +117,15 @@ impl Summary {
     /// # Errors
     /// [`Error::Spec`](crate::Error::Spec) naming the layer that does not fit.
     pub fn new(spec: &Spec, input: Input, classes: Vec<String>) -> Result<Self> {
-        let network = blank(&forms(spec, input, classes.len())?, input, classes);
-        let layers = layers(&network)?;
+        let forms = forms(spec, input, classes.len())?;
+        let layers = form_layers(&forms)?;
         let total = Total::of(&layers);
         let norm_channels = layers.iter().map(|layer| layer.outputs).sum();
         Ok(Self {
             memory: Memory::new(&layers, norm_channels, spec.train.batch),
             total,
             norm_channels,
-            model_bytes: network.to_bytes()?.len(),
+            model_bytes: model_bytes(&forms, input, classes)?,
             layers,
         })
     }
@@ -170,7 +183,9 @@ impl Memory {
     /// batch * (what is kept of every layer + 2 * 4 * the largest layer's sums), and
     /// twice the 12 w + 32 c bytes of a checkpoint.
     fn new(layers: &[LayerSummary], channels: usize, batch: usize) -> Self {
-        let Total { weights, packed_bytes, f32_bytes, .. } = Total::of(layers);
+        let Total { weights, f32_bytes, .. } = Total::of(layers);
+        let coded = layers.iter().filter(|layer| layer.weight_bits < REAL_BITS);
+        let packed_bytes: usize = coded.map(|layer| layer.packed_bytes).sum();
         let kept: u64 = layers.iter().map(LayerSummary::kept_bytes).sum();
         let largest = layers.iter().map(LayerSummary::sums).max().unwrap_or(0);
         Self {
@@ -193,21 +208,61 @@ impl Memory {
 /// # Errors
 /// None for a network that [`Frozen::check`] finds sound.
 pub fn layers(network: &Frozen) -> bnn_core::Result<Vec<LayerSummary>> {
-    let mut input = Operand { name: "byte".into(), bits: 8, bound: 255 };
+    let mut input = Operand::byte();
     let mut layers = Vec::with_capacity(network.hidden.len() + 1);
     for Hidden { weights, gather, levels, pool, .. } in &network.hidden {
-        layers.push(layer(weights, *gather, *pool, &input)?);
+        layers.push(layer(Stored::of(weights)?, *gather, *pool, &input)?);
         input = Operand::of(levels);
     }
     let Output { weights, gather, .. } = &network.output;
-    layers.push(layer(weights, *gather, None, &input)?);
+    layers.push(layer(Stored::of(weights)?, *gather, None, &input)?);
+    Ok(layers)
+}
+
+/// The layers of a network before its training.
+fn form_layers(forms: &[BlockForm]) -> bnn_core::Result<Vec<LayerSummary>> {
+    let mut input = Operand::byte();
+    let mut layers = Vec::with_capacity(forms.len());
+    for form in forms {
+        let weights = match &form.weight_quant {
+            Some(quant) => Stored::of(&blank_weights(form.shape, &quant.levels))?,
+            None => Stored::real(form.shape),
+        };
+        layers.push(layer(weights, form.gather, form.pool, &input)?);
+        let quant = form.activation.as_ref().and_then(|activation| activation.quant());
+        input = quant.map_or_else(Operand::real, |quant| Operand::of(&quant.levels));
+    }
     Ok(layers)
 }
 
 impl Operand {
     fn of(levels: &Levels) -> Self {
         let bits = levels.weights().len();
-        Self { name: bits_name(bits), bits, bound: levels.bound() }
+        Self { name: bits_name(bits), bits, bound: Some(levels.bound()) }
+    }
+
+    fn byte() -> Self {
+        Self { name: "byte".into(), bits: 8, bound: Some(255) }
+    }
+
+    fn real() -> Self {
+        Self { name: "f32".into(), bits: REAL_BITS, bound: None }
+    }
+}
+
+impl Stored {
+    fn of(weights: &Planes) -> bnn_core::Result<Self> {
+        let packed = weights.planes.iter().map(|(_, plane)| plane).chain(&weights.mask);
+        let (bits, bound) = (weights.planes.len(), Some(weights.bound()));
+        Ok(Self {
+            shape: weights.dim()?,
+            entry: Operand { name: bits_name(bits), bits, bound },
+            bytes: packed.map(|plane| size_of_val(plane.words())).sum(),
+        })
+    }
+
+    fn real(shape: (usize, usize)) -> Self {
+        Self { shape, entry: Operand::real(), bytes: REAL_BITS / 8 * shape.0 * shape.1 }
     }
 }
 
@@ -216,29 +271,28 @@ fn bits_name(bits: usize) -> String {
 }
 
 fn layer(
-    weights: &Planes,
+    weights: Stored,
     gather: Gather,
     pool: Option<Pool>,
     input: &Operand,
 ) -> bnn_core::Result<LayerSummary> {
-    let (outputs, inputs) = weights.dim()?;
+    let Stored { shape: (outputs, inputs), entry, bytes } = weights;
     let sums = match &gather {
         Gather::Rows => Grid { height: 1, width: 1 },
         Gather::Patches { grid, window } => window.positions(*grid)?,
     };
-    let packed = weights.planes.iter().map(|(_, plane)| plane).chain(&weights.mask);
-    let weight_bits = weights.planes.len();
+    let bounds = input.bound.zip(entry.bound);
     Ok(LayerSummary {
         grid: pool.map_or(Ok(sums), |pool| pool.window.positions(pool.grid))?,
-        operands: format!("{} x {}", input.name, bits_name(weight_bits)),
+        operands: format!("{} x {}", input.name, entry.name),
         input_bits: input.bits,
-        weight_bits,
+        weight_bits: entry.bits,
         weights: outputs * inputs,
-        packed_bytes: packed.map(|plane| size_of_val(plane.words())).sum(),
+        packed_bytes: bytes,
         f32_bytes: 4 * outputs * inputs,
         // Saturating: the grid of a damaged file may be of any size.
         multiply_accumulates: (sums.pixels() as u64).saturating_mul((outputs * inputs) as u64),
-        sum_bound: sum_bound(inputs, input.bound, weights.bound())?,
+        sum_bound: bounds.map(|(a, w)| sum_bound(inputs, a, w)).transpose()?,
         gather,
         pool,
         inputs,
@@ -246,13 +300,31 @@ fn layer(
     })
 }
 
-/// A frozen network of clear bits: as large as any that training will make of these forms.
+/// Size of the frozen model's file; none where forms are not quantized.
+fn model_bytes(
+    forms: &[BlockForm],
+    input: Input,
+    classes: Vec<String>,
+) -> bnn_core::Result<Option<usize>> {
+    if !forms.iter().all(BlockForm::is_quantized) {
+        return Ok(None);
+    }
+    Ok(Some(blank(forms, input, classes).to_bytes()?.len()))
+}
+
+/// A frozen network of clear bits: as large as any that training will make of these forms, which are
+/// all quantized.
 fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
     let (last, rest) = forms.split_last().expect("a network has a layer");
+    let weights = |form: &BlockForm| {
+        let quant = form.weight_quant.as_ref().expect("a quantized layer has one");
+        blank_weights(form.shape, &quant.levels)
+    };
     let hidden = |form: &BlockForm| {
-        let levels = form.activation.as_ref().expect("a hidden layer has one").quant.levels.clone();
+        let quant = form.activation.as_ref().and_then(|activation| activation.quant());
+        let levels = quant.expect("a quantized hidden layer has one").levels.clone();
         Hidden {
-            weights: blank_weights(form),
+            weights: weights(form),
             gather: form.gather,
             cuts: Matrix::zeros((levels.cuts(), form.shape.0)),
             levels,
@@ -260,7 +332,7 @@ fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
         }
     };
     let row = || vec![0.0; last.shape.0];
-    let weights = blank_weights(last);
+    let weights = weights(last);
     let (mean, gain, beta) = (row(), row(), row());
     Frozen {
         input,
@@ -270,9 +342,8 @@ fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
     }
 }
 
-fn blank_weights(form: &BlockForm) -> Planes {
-    let levels = &form.weight_quant.levels;
-    let plane = BitMatrix::zeros(form.shape.0, form.shape.1);
+fn blank_weights((rows, columns): (usize, usize), levels: &Levels) -> Planes {
+    let plane = BitMatrix::zeros(rows, columns);
     let planes = levels.weights().into_iter().map(|weight| (weight, plane.clone())).collect();
     Planes { scale: levels.scale, planes, mask: None }
 }

@@ -126,7 +126,7 @@ fn net(file: &Value, blocks: &str, gain_step_scale: &str, input: Input) -> Net<R
         let of = |name: &str, shape| Matrix::from_shape_vec(shape, numbers(&start[name])).unwrap();
         let row = (1, block.form.shape.0);
         block.weights = param(of("weights", block.form.shape));
-        block.code = Reference.encode(&block.weights.value, &Quant::sign(), None).unwrap();
+        block.code = Some(Reference.encode(&block.weights.value, &Quant::sign(), None).unwrap());
         (block.gamma, block.beta) = (param(of("gamma", row)), param(of("beta", row)));
         let (mean, spread) = (of("running_mean", row), of("running_inv_std", row));
         block.running = Running { mean, spread };

@@ -60,6 +60,17 @@ fn faults_are_named() {
             r#"weights = "stochastic-sign""#,
             "mlp.toml: net.weights: `stochastic-sign` is for activations: want `sign`, `ternary DELTA`",
         ),
+        (r#"weights = "sign""#, r#"weights = "relu""#, "weights may also be `real`"),
+        (
+            r#"activations = "sign""#,
+            r#"activations = "real""#,
+            "activations may also be real: `hard-tanh` or `relu`",
+        ),
+        (
+            r#"activations = "sign""#,
+            "activations = \"relu\"\ndropout = { hidden = 0.5 }",
+            "mlp.toml: net.dropout.hidden: real activations, `relu`, have no dropout; want 0, or a quantizer",
+        ),
         ("norm = \"theano\"", "norm = \"theano\"\ndropout = { hidden = 1.0 }", "is not in [0, 1)"),
         ("at_most = 0.1", "at_most = 0.1, at_least = 0.2", "at_least exceeds at_most"),
         ("test_error =", "test_eror =", "unknown variant `test_eror`"),
@@ -72,5 +83,21 @@ fn faults_are_named() {
         assert!(GOOD.contains(good), "{good}");
         let error = Spec::parse("mlp.toml", &GOOD.replace(good, bad)).unwrap_err().to_string();
         assert!(error.contains(why), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn float_baselines_round_trip_through_text() {
+    for (weights, activations) in [("real", "hard-tanh"), ("sign", "relu"), ("real", "levels 2")] {
+        let text = GOOD.replace("weights = \"sign\"", &format!("weights = \"{weights}\""));
+        let text =
+            text.replace("activations = \"sign\"", &format!("activations = \"{activations}\""));
+        let spec = Spec::parse("mlp.toml", &text).unwrap();
+        let again = spec.to_toml().unwrap();
+        for line in [format!("weights = \"{weights}\""), format!("activations = \"{activations}\"")]
+        {
+            assert!(again.contains(&line), "{again}");
+        }
+        assert_eq!(Spec::parse("again", &again).unwrap().net, spec.net);
     }
 }

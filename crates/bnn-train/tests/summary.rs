@@ -105,7 +105,11 @@ fn the_size_of_the_model_is_exact() {
         let spec = spec(blocks, weights, activations);
         let summary = Summary::new(&spec, bnn_train::run::input(&digits), digits.class_names());
         let outcome = run(&Reference, &spec, &digits, 0, &options, &mut ()).unwrap();
-        assert_eq!(summary.unwrap().model_bytes, outcome.model.len(), "{blocks}");
+        assert_eq!(
+            summary.unwrap().model_bytes,
+            outcome.model.map(|model| model.len()),
+            "{blocks}"
+        );
     }
 }
 
@@ -119,5 +123,29 @@ fn bits_beyond_one_are_counted() {
     assert_eq!(operands, ["byte x 2-bit", "3-bit x 2-bit"]);
     assert_eq!(net.layers[0].packed_bytes, 2 * 8 * 16);
     assert_eq!(net.total.multiply_accumulates, 8 * 100 + 3 * 8);
-    assert_eq!(net.layers[1].sum_bound, 8 * 7 * 2);
+    assert_eq!(net.layers[1].sum_bound, Some(8 * 7 * 2));
+}
+
+#[test]
+fn reals_are_counted_and_have_no_model() {
+    let input = Input { grid: Grid { height: 1, width: 100 }, channels: 1 };
+    let classes: Vec<String> = ["a", "b", "c"].map(String::from).into();
+    let of = |weights: &str, activations: &str| {
+        let spec = spec(r#""dense 8", "dense 3""#, weights, activations);
+        Summary::new(&spec, input, classes.clone()).unwrap()
+    };
+    let operands =
+        |net: &Summary| net.layers.iter().map(|l| l.operands.clone()).collect::<Vec<_>>();
+    let float = of("real", "relu");
+    assert_eq!(operands(&float), ["byte x f32", "f32 x f32"]);
+    assert_eq!((float.model_bytes, float.layers[1].sum_bound), (None, None));
+    assert_eq!(float.total.packed_bytes, float.total.f32_bytes);
+    assert_eq!(float.memory.weights, 4 * (8 * 100 + 3 * 8)); // no code besides
+    let connect = of("sign", "relu");
+    assert_eq!(operands(&connect), ["byte x binary", "f32 x binary"]);
+    assert_eq!((connect.model_bytes, connect.layers[0].sum_bound), (None, Some(255 * 100)));
+    let codes = 8 * (8 * 2 + 3); // words of 64 signs
+    assert_eq!(connect.memory.weights, 4 * (8 * 100 + 3 * 8) + codes);
+    // One image: bytes and f32 of the inputs; sums and normalized sums; the largest product, twice.
+    assert_eq!(connect.memory.activations, 10 * (100 + 32 + 8 * (8 + 3) + 8 * 8));
 }

@@ -13,7 +13,11 @@ const MLP: &str = r#"["dense 24", "dense 10"]"#;
 const CONV: &str = r#"["conv 6 kernel 3 pad 1", "conv 8 kernel 3 pad 1 pool 2", "dense 10"]"#;
 
 fn spec(blocks: &str, net: &str) -> Spec {
-    let text = format!(
+    Spec::parse("test.toml", &text(blocks, net)).unwrap()
+}
+
+fn text(blocks: &str, net: &str) -> String {
+    format!(
         r#"
         name = "test"
         title = "test"
@@ -33,8 +37,19 @@ fn spec(blocks: &str, net: &str) -> Spec {
         loss = "squared-hinge"
         step_scale = "glorot"
         "#
-    );
-    Spec::parse("test.toml", &text).unwrap()
+    )
+}
+
+/// A network whose weights or activations are real: without a scale on the steps if its weights are.
+fn float_spec(blocks: &str, weights: &str, activations: &str) -> Spec {
+    let text = text(blocks, &format!("activations = \"{activations}\""));
+    let text = text.replace("weights = \"sign\"", &format!("weights = \"{weights}\""));
+    let scale = if weights == "real" { "none" } else { "glorot" };
+    Spec::parse(
+        "float.toml",
+        &text.replace("step_scale = \"glorot\"", &format!("step_scale = \"{scale}\"")),
+    )
+    .unwrap()
 }
 
 /// Pictures of 6 x 6 pixels: a horizontal or vertical bar in noise, at a place that is the class.
@@ -84,6 +99,93 @@ fn networks_learn_and_freeze_exactly() {
         assert!(outcome.last().train.loss < outcome.epochs[0].train.loss, "{blocks} {net}");
         assert!(outcome.epochs[0].layers.iter().all(|layer| layer.flips > 0.0));
     }
+}
+
+/// What is real of weights and activations: nothing binarized, BinaryConnect, and the rest.
+const FLOATS: [(&str, &str, &str); 5] = [
+    (MLP, "real", "hard-tanh"),
+    (MLP, "sign", "relu"),
+    (MLP, "real", "sign"),
+    (CONV, "real", "relu"),
+    (CONV, "sign", "hard-tanh"),
+];
+
+#[test]
+fn float_baselines_learn_and_freeze_nothing() {
+    for (blocks, weights, activations) in FLOATS {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spec = float_spec(blocks, weights, activations);
+        spec.net.dropout.input = 0.1;
+        let outcome = train(&spec, &options(Some(folder.path())));
+        let (name, error) =
+            (format!("{blocks} {weights} {activations}"), outcome.best().test.error);
+        assert!(error < 0.5, "{name}: {error} is no better than a coin");
+        assert!(outcome.last().train.loss < outcome.epochs[0].train.loss, "{name}");
+        let flips = outcome.epochs[0].layers.iter().any(|layer| layer.flips > 0.0);
+        assert_eq!(flips, weights == "sign", "{name}");
+        assert_eq!(outcome.model, None, "{name}");
+        assert!(!folder.path().join(MODEL_FILE).exists(), "{name}");
+    }
+}
+
+#[test]
+fn an_interrupted_float_run_goes_on_bit_for_bit() {
+    for (blocks, weights, activations) in FLOATS {
+        let spec = float_spec(blocks, weights, activations);
+        let run_in = |folder: &std::path::Path, stops: &[usize]| {
+            let mut options = options(Some(folder));
+            options.keep_checkpoint = true;
+            for &stop in stops {
+                let stopped = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(stop));
+                assert!(matches!(stopped, Err(Error::Interrupted { .. })), "after {stop} steps");
+                options.resume = true;
+            }
+            let outcome = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap();
+            let scores =
+                outcome.epochs.iter().map(|epoch| (epoch.train, epoch.validation, epoch.test));
+            (tensors(&folder.join(CHECKPOINT_FILE)), scores.collect::<Vec<_>>())
+        };
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let whole = run_in(folders[0].path(), &[]);
+        assert!(run_in(folders[1].path(), &[7, 6]) == whole, "{blocks} {weights} {activations}");
+    }
+}
+
+/// The bytes of a checkpoint behind its header, which holds the seconds the run took.
+fn tensors(checkpoint: &std::path::Path) -> Vec<u8> {
+    let bytes = std::fs::read(checkpoint).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    assert!(bytes.len() > 8 + header + 4 * 36 * 24 * 3, "the weights and their moments are there");
+    bytes[8 + header..].to_vec()
+}
+
+#[test]
+fn a_float_run_does_not_hide_behind_another_runs_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(Some(folder.path()));
+    train(&spec(MLP, "activations = \"sign\""), &options);
+    let float = float_spec(MLP, "real", "relu");
+    let error = run(&Reference, &float, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains(MODEL_FILE) && error.contains("or name another folder"), "{error}");
+}
+
+#[test]
+fn real_weights_start_as_glorots_and_may_leave_the_clip() {
+    let input = bnn_train::run::input(&bars());
+    for (weights, bound) in [("sign", 1.0), ("real", (6.0f32 / (36 + 24) as f32).sqrt())] {
+        let spec = float_spec(MLP, weights, "relu");
+        let net = bnn_train::net::Net::new(&Reference, &spec, input, 10, 1).unwrap();
+        let first = &net.blocks[0];
+        let largest = first.weights.value.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        assert!(largest <= bound && largest > 0.95 * bound, "{weights}: {largest}");
+        assert_eq!(first.form.weight_rule.clip, weights == "sign");
+        assert_eq!((first.code.is_some(), net.freezes()), (weights == "sign", false));
+        assert!(net.freeze(&Reference, vec![String::new(); 10]).is_err());
+    }
+    let mut spec = float_spec(MLP, "real", "relu");
+    spec.train.clip = bnn_train::spec::Clip::All;
+    let net = bnn_train::net::Net::new(&Reference, &spec, input, 10, 1).unwrap();
+    assert!(net.blocks.iter().all(|block| block.form.weight_rule.clip));
 }
 
 #[test]
@@ -136,7 +238,8 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
                 .collect::<Vec<_>>()
         };
         assert_eq!(scores(&resumed), scores(&whole), "after {stop} steps");
-        assert_eq!(std::fs::read(folder.path().join(MODEL_FILE)).unwrap(), whole.model);
+        let model = std::fs::read(folder.path().join(MODEL_FILE)).unwrap();
+        assert_eq!(Some(model), whole.model);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The only match on a backend's name.
 
-use bnn_core::{Error, Reference, Result, TrainBackend};
+use bnn_core::{Error, FloatBackend, Reference, Result};
 
 /// A job for whichever backend is chosen: one choice per run, static code below it.
 pub trait WithBackend {
@@ -8,7 +8,7 @@ pub trait WithBackend {
     type Output;
 
     /// Does the job.
-    fn run<B: TrainBackend>(self, backend: &B) -> Self::Output;
+    fn run<B: FloatBackend>(self, backend: &B) -> Self::Output;
 }
 
 /// Whether a backend can be used here.

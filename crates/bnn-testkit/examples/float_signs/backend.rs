@@ -1,10 +1,9 @@
 //! The backend: signs are the floats -1 and +1, and ndarray multiplies them.
-//!
 //! What it does not compute itself it leaves to the definitions in `bnn_core::reference`.
 
 use bnn_core::{
-    BinaryBackend, BitMatrix, Clock, Draw, Error, Gather, Grid, HostCode, Levels, Matrix,
-    MatrixView, Planes, Quant, Result, TrainBackend, Window, reference,
+    BinaryBackend, BitMatrix, Clock, Draw, Error, FloatBackend, Gather, Grid, HostCode, Levels,
+    Matrix, MatrixView, Planes, Quant, Result, TrainBackend, Window, reference,
 };
 
 /// The device. A real one would keep its queue, its memory and its kernels here.
@@ -95,5 +94,6 @@ impl BinaryBackend for FloatSigns {
     }
 }
 
-/// Every method of training has a default that computes on the host.
+/// Every method of training and of float baselines has a default that computes on the host.
 impl TrainBackend for FloatSigns {}
+impl FloatBackend for FloatSigns {}

@@ -3,6 +3,7 @@
 mod block;
 mod data;
 mod names;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::{Error, Result, Schedule};
 
 pub use block::BlockSpec;
 pub use names::{Clip, LastBatch, NormName, OptimizerName, QuantName, StepScale};
+pub use values::{Activations, Weights};
 
 /// An experiment: the paper's own setting, and what each tier overrides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,10 +51,10 @@ pub struct Spec {
 pub struct NetSpec {
     /// Layers in order, such as `conv 128 kernel 3 pad 1 pool 2` and `dense 10`.
     pub blocks: Vec<BlockSpec>,
-    /// Quantizer of the weights; any but `stochastic-sign`.
-    pub weights: QuantName,
-    /// Quantizer of the activations.
-    pub activations: QuantName,
+    /// `real`, or the quantizer of the weights: any but `stochastic-sign`.
+    pub weights: Weights,
+    /// `hard-tanh`, `relu`, or the quantizer of the activations.
+    pub activations: Activations,
     /// Normalization of all layers but the last.
     pub norm: NormName,
     /// Normalization of the last layer; the same as `norm` if absent.
@@ -225,10 +227,18 @@ impl NetSpec {
 
     fn check(&self) -> Result<()> {
         block::check_order(&self.blocks)?;
-        if self.weights == QuantName::StochasticSign {
+        if self.weights == Weights::Quant(QuantName::StochasticSign) {
             let why = "`stochastic-sign` is for activations: \
-                       want `sign`, `ternary DELTA` or `levels BITS`";
+                       want `sign`, `ternary DELTA`, `levels BITS` or `real`";
             return Err(Error::spec("net.weights", why));
+        }
+        if matches!(self.activations, Activations::Real(_)) && self.dropout.hidden != 0.0 {
+            let why = format!(
+                "real activations, `{}`, have no dropout; want 0, or a quantizer in \
+                 net.activations",
+                self.activations
+            );
+            return Err(Error::spec("net.dropout.hidden", why));
         }
         let shares = [("input", self.dropout.input), ("hidden", self.dropout.hidden)];
         match shares.iter().find(|(_, share)| !(0.0..1.0).contains(share)) {

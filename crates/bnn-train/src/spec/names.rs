@@ -155,10 +155,10 @@ impl StepScale {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clip {
-    /// The latent weights: the paper.
+    /// The latent weights, those with a quantizer: the paper.
     #[default]
     Weights,
-    /// Gains and offsets of the norms too, as the published Torch7 script for CIFAR-10 does.
+    /// Real weights, gains and offsets of the norms too, as the published Torch7 script for CIFAR-10 does.
     All,
 }
 

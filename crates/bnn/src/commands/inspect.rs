@@ -109,7 +109,7 @@ fn thresholds<'a>(
     layers: &'a [LayerSummary],
 ) -> impl Iterator<Item = Thresholds> + 'a {
     let of = |(block, layer): (&Hidden, &LayerSummary)| {
-        let limit = layer.sum_bound;
+        let limit = layer.sum_bound.unwrap_or(i32::MAX); // a frozen model's sums are integers
         // A frozen model's cuts are integers within f32's exact range.
         let cuts = || block.cuts.iter().map(|&cut| cut as i32);
         let constant = |&cut: &f32| cut as i32 <= -limit || cut as i32 > limit;

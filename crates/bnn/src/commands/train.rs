@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bnn::{WithBackend, with_backend};
-use bnn_core::TrainBackend;
+use bnn_core::FloatBackend;
 use bnn_data::Dataset;
 use bnn_train::run::input;
 use bnn_train::{
@@ -24,7 +24,8 @@ use crate::{memory, output};
 ///
 /// Writes `model.safetensors` (bits and thresholds only; for `bnn eval`) into the folder of the run,
 /// and on the way `checkpoint.safetensors` (latent weights and optimizer state; for --resume), which
-/// is removed when the run ends.
+/// is removed when the run ends. A network with real weights or activations (a float baseline) is
+/// trained and evaluated only: there are no bits to freeze, and no model is written.
 ///
 /// Before it starts it tells what the network is made of and about how much memory it will take.
 ///
@@ -135,7 +136,7 @@ struct Train<'a> {
 impl WithBackend for Train<'_> {
     type Output = Result<()>;
 
-    fn run<B: TrainBackend>(self, backend: &B) -> Result<()> {
+    fn run<B: FloatBackend>(self, backend: &B) -> Result<()> {
         let Self { args, spec, data, options, .. } = self;
         let seed = args.seed.unwrap_or(spec.seeds[0]);
         let started = Instant::now();
@@ -155,7 +156,6 @@ impl WithBackend for Train<'_> {
                     "data_digest": data.digest(),
                     "seed": seed,
                     "threads": args.device.threads(),
-                    "model": MODEL_FILE,
                 }),
             )
             .with_context(|| {
@@ -187,12 +187,16 @@ impl Train<'_> {
     }
 }
 
+/// Why there is no model.
+const UNFROZEN: &str = "a network with real weights or activations has no bits to freeze";
+
 /// The network, what it takes, and what it is trained on.
 fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) -> String {
     let count = |count: usize| count_text(count as u64);
     let Dataset { name, train, validation, test, .. } = data;
     let Summary { layers, total, memory, .. } = summary;
     let (epochs, batch) = (spec.last_epoch(), spec.train.batch);
+    let frozen = |bytes: usize| format!("{} frozen", bytes_text(bytes as u64));
     let weight_bits: usize = layers.iter().map(|layer| layer.weights * layer.weight_bits).sum();
     [
         layer_table::text(layers, &[], &[]),
@@ -203,7 +207,7 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) ->
             count(2 * summary.norm_channels),
         ),
         format!("operations  {} per image", layer_table::operations(total)),
-        format!("model       {} frozen", bytes_text(summary.model_bytes as u64)),
+        format!("model       {}", summary.model_bytes.map_or_else(|| format!("none: {UNFROZEN}"), frozen)),
         format!(
             "memory      about {} (weights {}, optimizer {}, activations {}), {} more for a checkpoint",
             bytes_text(memory.total()),
@@ -261,9 +265,12 @@ impl Watch {
         let training: f64 = outcome.epochs.iter().map(|epoch| epoch.seconds).sum();
         if !self.json {
             let (error, epoch) = (100.0 * best.test.error, best.epoch);
+            let model = match &outcome.model {
+                Some(model) => format!("{} bytes in {MODEL_FILE}", model.len()),
+                None => format!("nothing was frozen: {UNFROZEN}"),
+            };
             return output::line(&format!(
-                "test error {error:.2} % at epoch {epoch}, the best by validation; {} bytes in {MODEL_FILE}",
-                outcome.model.len(),
+                "test error {error:.2} % at epoch {epoch}, the best by validation; {model}",
             ));
         }
         // Of a resumed run, the clock of this process knows the last stretch only.
@@ -275,7 +282,8 @@ impl Watch {
         about["test_error"] = json!(best.test.error);
         about["test_loss"] = json!(best.test.loss);
         about["seconds_per_epoch"] = json!(training / count as f64);
-        about["model_bytes"] = json!(outcome.model.len());
+        about["model"] = json!(outcome.model.as_ref().map(|_| MODEL_FILE));
+        about["model_bytes"] = json!(outcome.model.as_ref().map(Vec::len));
         output::json(&about)
     }
 }

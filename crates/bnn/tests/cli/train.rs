@@ -81,3 +81,26 @@ fn the_description_is_the_same_in_json_and_in_the_model() {
         assert_eq!(before, after);
     }
 }
+
+#[test]
+fn a_float_baseline_is_trained_and_leaves_no_model() {
+    let desk = Desk::new();
+    for (name, weights) in [("float", "real"), ("connect", "sign")] {
+        let text = SPEC.replace("weights = \"sign\"", &format!("weights = \"{weights}\""));
+        let text = text.replace("activations = \"sign\"", "activations = \"relu\"");
+        desk.write(&format!("{name}.toml"), text);
+        let lines = desk.works(&format!("train {name}.toml --out {name} --json"));
+        let events: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let (first, last) = (events.first().unwrap(), events.last().unwrap());
+        assert_eq!(
+            (&first["summary"]["model_bytes"], &last["model"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert!(last["test_error"].as_f64().unwrap() <= 1.0 && last["model_bytes"].is_null());
+        assert!(!desk.0.path().join(name).join("model.safetensors").exists());
+        let text = desk.works(&format!("train {name}.toml --out {name}"));
+        assert_eq!(text.matches("has no bits to freeze").count(), 2, "{text}"); // before, and after
+        assert!(text.contains("x f32") == (weights == "real"), "{text}");
+    }
+}
