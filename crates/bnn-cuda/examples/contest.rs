@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::time::Instant;
 
+use bnn_core::scalar::sign;
 use bnn_core::{BinaryBackend, BitMatrix, Key};
 use bnn_cuda::Cuda;
 use bnn_cuda::rivals::{Contest, Rival};
@@ -29,10 +30,6 @@ const KERNELS: [&str; 8] = [
     "count_32x32",
     "plain",
 ];
-
-/// Those whose product can be compared with ours.
-const COMPARABLE: [Rival; 5] =
-    [Rival::PaperXnor, Rival::Single, Rival::Tf32, Rival::Bf16, Rival::Int8];
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -81,11 +78,17 @@ fn contests(cuda: &Cuda, a: &BitMatrix, w: &BitMatrix) -> Result<Vec<(&'static s
     }
     for (name, contest) in &contests {
         assert!(contest.result(Rival::Product)? == want, "{name} differs");
+        assert!(contest.result(Rival::Cut)? == want.mapv(sign), "{name} differs where it cuts");
     }
-    for rival in COMPARABLE {
+    for rival in rivals() {
         assert!(contests[0].1.result(rival)? == want, "{rival:?} differs");
     }
     Ok(contests)
+}
+
+/// All but our own.
+fn rivals() -> impl Iterator<Item = Rival> {
+    Rival::ALL.into_iter().filter(|rival| !matches!(rival, Rival::Product | Rival::Cut))
 }
 
 fn contenders<'a>(contests: &'a [(&'static str, Contest)]) -> Vec<Contender<'a>> {
@@ -97,9 +100,7 @@ fn contenders<'a>(contests: &'a [(&'static str, Contest)]) -> Vec<Contender<'a>>
             contender(format!("product {name}"), contest, Rival::Product),
         ]
     });
-    let theirs =
-        Rival::ALL.into_iter().filter(|rival| !matches!(rival, Rival::Product | Rival::Cut));
-    let theirs = theirs.map(|rival| contender(format!("{rival:?}"), &contests[0].1, rival));
+    let theirs = rivals().map(|rival| contender(format!("{rival:?}"), &contests[0].1, rival));
     ours.chain(theirs).collect()
 }
 

@@ -30,13 +30,14 @@ impl Cuda {
     /// The GPU number `ordinal`, counted from 0; gradients are products in f32.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if it, its driver or the compiler NVRTC is not here.
+    /// [`Error::Unavailable`] if it, its driver, the compiler NVRTC or cuBLAS is not here.
     pub fn new(ordinal: i32) -> Result<Self> {
         Gpu::shared(ordinal, Rounding::Single).map(|gpu| Self::on(gpu))
     }
 
     /// The same, but gradients are products of operands rounded to TF32 (11 significant bits), with
-    /// sums in f32: several times faster on tensor cores. Signs and pixels are not rounded by it.
+    /// sums in f32: several times faster on tensor cores. Signs are not rounded by it; pixels are, in the
+    /// gradient of the first layer.
     ///
     /// # Errors
     /// As [`Cuda::new`].

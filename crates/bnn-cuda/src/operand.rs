@@ -4,27 +4,12 @@ use bnn_core::{Error, Gather, Operand, Result};
 
 use crate::code::{Code, integers};
 use crate::cuda::Cuda;
-use crate::device::{Buffer, Gemm, Kernel, Shape, Value};
+use crate::device::{Buffer, Gemm, Held, Kernel, Shape, Value};
 use crate::real::Real;
 use crate::windows::{Windows, check_rows};
 
 /// Columns of a block of `decode` and `gather_reals`.
 const SPAN: usize = 1024;
-
-/// Dense reals: made for a product, or lent where nothing is to be gathered.
-pub(crate) enum Dense<'a> {
-    Own(Buffer),
-    Lent(&'a Buffer),
-}
-
-impl Dense<'_> {
-    pub(crate) fn buffer(&self) -> &Buffer {
-        match self {
-            Self::Own(buffer) => buffer,
-            Self::Lent(buffer) => buffer,
-        }
-    }
-}
 
 /// Rows and columns of an operand.
 pub(crate) fn dim(operand: Operand<'_, Cuda>) -> (usize, usize) {
@@ -40,10 +25,10 @@ pub(crate) fn dense<'a>(
     operand: Operand<'a, Cuda>,
     windows: &Windows,
     out_rows: usize,
-) -> Result<Dense<'a>> {
+) -> Result<Held<'a>> {
     match operand {
-        Operand::Code(code) => decode(cuda, code, windows, out_rows).map(Dense::Own),
-        Operand::Real(real) if windows.rows => Ok(Dense::Lent(&real.data)),
+        Operand::Code(code) => decode(cuda, code, windows, out_rows).map(Held::Own),
+        Operand::Real(real) if windows.rows => Ok(Held::Lent(&real.data)),
         Operand::Real(real) => {
             let (shape, out) = gathered(cuda, real.dim.1, windows, out_rows)?;
             cuda.launch(
@@ -56,7 +41,7 @@ pub(crate) fn dense<'a>(
                     (&out).into(),
                 ],
             )?;
-            Ok(Dense::Own(out))
+            Ok(Held::Own(out))
         }
     }
 }

@@ -11,7 +11,7 @@ use bnn_core::{Error, Gather, Levels, Result};
 
 use crate::code::{Code, WORD, form, integers, stride};
 use crate::cuda::Cuda;
-use crate::device::{Buffer, Kernel, Value};
+use crate::device::{Buffer, Held, Kernel, Value};
 use crate::real::Real;
 use crate::tile::Tile;
 use crate::windows::Windows;
@@ -108,7 +108,7 @@ struct Product<'a> {
 
 /// Bit matrices of one operand, one after the other, and what each is worth.
 struct Operand<'a> {
-    bits: Bits<'a>,
+    bits: Held<'a>,
     /// Rows of each.
     rows: usize,
     /// Words of a row.
@@ -117,11 +117,6 @@ struct Operand<'a> {
     planes: &'a [i32],
     /// Behind the planes: the entries that exist.
     exists: bool,
-}
-
-enum Bits<'a> {
-    Own(Buffer),
-    Lent(&'a Buffer),
 }
 
 /// One count of common bits: `factor * count(planes first.. of a, plane of w)`.
@@ -182,7 +177,7 @@ impl<'a> Product<'a> {
         let (rows, columns) = (self.shape.0, self.windows.taps * self.a.dim.1);
         if self.windows.rows && !exists {
             let planes = &self.a.weights;
-            let bits = Bits::Lent(&self.a.planes);
+            let bits = Held::Lent(&self.a.planes);
             return Ok(Operand { bits, rows, stride: stride(columns), planes, exists });
         }
         self.gather(self.a, &self.windows, (rows, columns), exists)
@@ -192,7 +187,7 @@ impl<'a> Product<'a> {
     fn weights(&self, holes: bool) -> Result<Operand<'a>> {
         let (rows, columns) = self.w.dim;
         if !holes {
-            let (bits, planes) = (Bits::Lent(&self.w.planes), &self.w.weights);
+            let (bits, planes) = (Held::Lent(&self.w.planes), &self.w.weights);
             return Ok(Operand { bits, rows, stride: stride(columns), planes, exists: false });
         }
         let windows = self.cuda.windows(&Gather::Rows)?;
@@ -227,7 +222,7 @@ impl<'a> Product<'a> {
                 (&bits).into(),
             ],
         )?;
-        Ok(Operand { bits: Bits::Own(bits), rows, stride, planes: &code.weights, exists })
+        Ok(Operand { bits: Held::Own(bits), rows, stride, planes: &code.weights, exists })
     }
 
     /// Terms of rows where the weights have no holes, of columns where the operand has none either
@@ -372,15 +367,6 @@ impl Operand<'_> {
     /// Address of a bit matrix.
     fn at(&self, plane: usize) -> u64 {
         self.bits.buffer().address() + (plane * self.rows * self.stride * size_of::<u32>()) as u64
-    }
-}
-
-impl Bits<'_> {
-    fn buffer(&self) -> &Buffer {
-        match self {
-            Self::Own(buffer) => buffer,
-            Self::Lent(buffer) => buffer,
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What sign products on a GPU are measured against, on the same operands.
 
-use bnn_core::{BinaryBackend, BitMatrix, Error, Gather, HostCode, Matrix, Result};
+use bnn_core::{BinaryBackend, BitMatrix, Gather, HostCode, Levels, Matrix, Result};
 
 use crate::code::{Code, stride};
 use crate::cuda::Cuda;
 use crate::device::{Buffer, Gemm, Kernel, Rounding, Shape, Value};
 use crate::operand::decode;
 use crate::product;
+use crate::real::Real;
 
 /// A way to multiply two matrices of signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +50,12 @@ pub struct Contest {
     size: [usize; 3],
     a: Code,
     w: Code,
-    cuts: crate::Real,
+    cuts: Real,
     reals: [Buffer; 2],
     halves: [Buffer; 2],
     bytes: [Buffer; 2],
     w_words: Buffer,
+    w_reals: Buffer,
     out: Buffer,
 }
 
@@ -79,16 +81,19 @@ impl Contest {
             };
             Ok([one(&reals[0], m * k)?, one(&reals[1], n * k)?])
         };
-        let words = cuda.memory(n * stride(k) * 4)?;
-        cuda.each(
-            Kernel("rivals", "transpose_words"),
-            n * stride(k),
-            &[(&*w.planes).into(), (&words).into(), (n as i32).into(), (stride(k) as i32).into()],
-        )?;
+        // The paper's kernels take the right operand with its depth as rows.
+        let turned = |from: &Buffer, columns: usize| -> Result<Buffer> {
+            let to = cuda.memory(n * columns * 4)?;
+            let values = [from.into(), (&to).into(), (n as i32).into(), (columns as i32).into()];
+            cuda.each(Kernel("rivals", "transpose_words"), n * columns, &values)?;
+            Ok(to)
+        };
+        let (w_words, w_reals) = (turned(&w.planes, stride(k))?, turned(&reals[1], k)?);
         Ok(Self {
             halves: narrow("to_bf16", 2)?,
             bytes: narrow("to_int8", 1)?,
-            w_words: words,
+            w_words,
+            w_reals,
             out: cuda.memory(m * n * 4)?,
             cuts: cuda.put(Matrix::zeros((1, n)).view())?,
             cuda: cuda.clone(),
@@ -107,15 +112,10 @@ impl Contest {
         let [m, n, k] = self.size.map(|size| size as i32);
         let [_, _, depth] = self.size;
         match rival {
-            Rival::Product => product::reals(&self.cuda, &self.a, &self.w, &Gather::Rows).map(drop),
-            Rival::Cut => {
-                let levels = bnn_core::Levels::sign();
-                product::cut(&self.cuda, &self.a, &self.w, &Gather::Rows, &self.cuts, &levels)
-                    .map(drop)
-            }
+            Rival::Product => self.product().map(drop),
+            Rival::Cut => self.cut().map(drop),
             Rival::PaperFloat => {
-                // The kernel takes k by n; on square operands the memory traffic is the same.
-                let [a, w] = &self.reals;
+                let [a, w] = [&self.reals[0], &self.w_reals];
                 let values: [Value<'_>; 6] =
                     [a.into(), w.into(), (&self.out).into(), m.into(), n.into(), k.into()];
                 self.cuda.launch(Kernel("rivals", "paper_float"), self.blocks(), &values)
@@ -139,25 +139,22 @@ impl Contest {
         }
     }
 
-    /// What the last [`run`](Self::run) of a rival left: the product, as reals.
+    /// What a rival makes: the product, as reals; for [`Rival::Cut`] its signs.
     ///
     /// # Errors
-    /// [`Error::Value`] for [`Rival::Cut`], and the paper's baseline unless its operands are square
-    /// and `w` is symmetric; what the device says.
+    /// What the device says.
     pub fn result(&self, rival: Rival) -> Result<Matrix> {
         let [m, n, _] = self.size;
-        let real = crate::Real::new(&self.cuda, (m, n))?;
         match rival {
-            Rival::Product => {
-                return product::reals(&self.cuda, &self.a, &self.w, &Gather::Rows)?.get();
+            Rival::Product => return self.product()?.get(),
+            Rival::Cut => {
+                let signs = self.cut()?.get()?.into_planes().integers()?;
+                return Ok(signs.mapv(|sign| sign as f32));
             }
-            Rival::Cut | Rival::PaperFloat => {
-                return Err(Error::value("rival", format!("{rival:?} has no comparable product")));
-            }
-            _ => {}
+            _ => self.run(rival)?,
         }
-        self.run(rival)?;
         if rival == Rival::Int8 {
+            let real = Real::new(&self.cuda, (m, n))?;
             let values = [(&self.out).into(), (&real.data).into(), (m * n).into()];
             self.cuda.each(Kernel("rivals", "from_int32"), m * n, &values)?;
             return real.get();
@@ -166,6 +163,15 @@ impl Contest {
         self.out.read(&mut bytes)?;
         let reals = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         Ok(Matrix::from_shape_vec((m, n), reals.collect()).expect("m x n reals"))
+    }
+
+    fn product(&self) -> Result<Real> {
+        product::reals(&self.cuda, &self.a, &self.w, &Gather::Rows)
+    }
+
+    fn cut(&self) -> Result<Code> {
+        let levels = Levels::sign();
+        product::cut(&self.cuda, &self.a, &self.w, &Gather::Rows, &self.cuts, &levels)
     }
 
     /// Waits until the device has done everything.

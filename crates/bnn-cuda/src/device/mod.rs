@@ -155,6 +155,21 @@ pub(crate) struct Buffer {
     bytes: usize,
 }
 
+/// What a product reads: made for it, or lent where nothing is to be gathered.
+pub(crate) enum Held<'a> {
+    Own(Buffer),
+    Lent(&'a Buffer),
+}
+
+impl Held<'_> {
+    pub(crate) fn buffer(&self) -> &Buffer {
+        match self {
+            Self::Own(buffer) => buffer,
+            Self::Lent(buffer) => buffer,
+        }
+    }
+}
+
 impl Shape {
     /// One thread per element, 256 to a block.
     ///
