@@ -63,7 +63,7 @@ impl Contest {
     /// `a` (m x k) times the transpose of `w` (n x k), cut at 0.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the operands do not fit; what the device says.
+    /// [`Error::Shape`](bnn_core::Error::Shape) if the operands do not fit; what the device says.
     pub fn new(cuda: &Cuda, a: &BitMatrix, w: &BitMatrix) -> Result<Self> {
         let size = [a.rows(), w.rows(), a.cols()];
         let [m, n, k] = size;
