@@ -10,72 +10,75 @@ use bnn_core::{Grid, Window};
 pub(crate) struct Borders {
     window: Window,
     out: Grid,
-    down: Axis,
-    along: Axis,
+    down: Vec<Stretch>,
+    along: Vec<Stretch>,
 }
 
-/// Positions along one side.
+/// Positions along one side that are alike.
 #[derive(Clone)]
-struct Axis {
-    /// The class of every position.
-    class: Vec<usize>,
-    /// Taps that lie inside, of every class.
-    inside: Vec<Range<usize>>,
+pub(crate) struct Stretch {
+    pub(crate) positions: Range<usize>,
+    /// Their taps that lie inside the grid.
+    pub(crate) inside: Range<usize>,
 }
 
 impl Borders {
     /// The window positions of a grid, `out` of them.
     pub(crate) fn new(grid: Grid, window: Window, out: Grid) -> Self {
-        let down = Axis::new(out.height, window.height, grid.height, &window);
-        let along = Axis::new(out.width, window.width, grid.width, &window);
+        let down = stretches(out.height, window.height, grid.height, &window);
+        let along = stretches(out.width, window.width, grid.width, &window);
         Self { window, out, down, along }
     }
 
     /// Number of classes.
     pub(crate) fn classes(&self) -> usize {
-        self.down.inside.len() * self.along.inside.len()
+        self.down.len() * self.along.len()
     }
 
     /// The class of a row of the product.
     pub(crate) fn class(&self, row: usize) -> usize {
         let place = row % self.out.pixels();
         let (y, x) = (place / self.out.width, place % self.out.width);
-        self.down.class[y] * self.along.inside.len() + self.along.class[x]
+        let find =
+            |stretches: &[Stretch], at| stretches.iter().position(|it| it.positions.contains(&at));
+        let (down, along) = (find(&self.down, y), find(&self.along, x));
+        let (down, along) = down.zip(along).expect("stretches hold all positions");
+        down * self.along.len() + along
+    }
+
+    /// The positions of a class, and their taps, down and along.
+    pub(crate) fn stretches(&self, class: usize) -> (&Stretch, &Stretch) {
+        let across = self.along.len();
+        (&self.down[class / across], &self.along[class % across])
+    }
+
+    /// Number of taps inside the grid, for positions of a class.
+    pub(crate) fn taps(&self, class: usize) -> usize {
+        let (down, along) = self.stretches(class);
+        down.inside.len() * along.inside.len()
     }
 
     /// Whether a tap lies inside the grid, for positions of a class.
     pub(crate) fn inside(&self, class: usize, tap: usize) -> bool {
-        let (down, along) = self.ranges(class);
-        down.contains(&(tap / self.window.width)) && along.contains(&(tap % self.window.width))
-    }
-
-    /// Number of taps inside the grid, for positions of a class.
-    pub(crate) fn count_inside(&self, class: usize) -> usize {
-        let (down, along) = self.ranges(class);
-        down.len() * along.len()
-    }
-
-    fn ranges(&self, class: usize) -> (&Range<usize>, &Range<usize>) {
-        let across = self.along.inside.len();
-        (&self.down.inside[class / across], &self.along.inside[class % across])
+        let (down, along) = self.stretches(class);
+        down.inside.contains(&(tap / self.window.width))
+            && along.inside.contains(&(tap % self.window.width))
     }
 }
 
-impl Axis {
-    fn new(positions: usize, taps: usize, size: usize, window: &Window) -> Self {
-        let mut inside: Vec<Range<usize>> = Vec::new();
-        let class = (0..positions).map(|position| {
-            let at = position * window.stride;
-            let first = window.pad.saturating_sub(at).min(taps);
-            let range = first..taps.min(size + window.pad - at).max(first);
-            inside.iter().rposition(|known| *known == range).unwrap_or_else(|| {
-                inside.push(range);
-                inside.len() - 1
-            })
-        });
-        let class = class.collect();
-        Self { class, inside }
+/// Taps enter and leave the grid in their order, so that positions that are alike lie side by side.
+fn stretches(positions: usize, taps: usize, size: usize, window: &Window) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for position in 0..positions {
+        let at = position * window.stride;
+        let first = window.pad.saturating_sub(at).min(taps);
+        let inside = first..taps.min((size + window.pad).saturating_sub(at)).max(first);
+        match stretches.last_mut().filter(|last| last.inside == inside) {
+            Some(last) => last.positions.end += 1,
+            None => stretches.push(Stretch { positions: position..position + 1, inside }),
+        }
     }
+    stretches
 }
 
 #[cfg(test)]
@@ -97,8 +100,10 @@ mod tests {
                 let class = borders.class(row);
                 assert!(class < borders.classes());
                 let inside = |tap: &usize| gather.source(row, *tap).is_some();
-                let count = (0..window.taps()).filter(inside).count();
-                assert_eq!(borders.count_inside(class), count, "{window} on {grid}, row {row}");
+                let (down, along) = borders.stretches(class);
+                let place = row % out.pixels();
+                assert!(down.positions.contains(&(place / out.width)), "{window} on {grid}");
+                assert!(along.positions.contains(&(place % out.width)), "{window} on {grid}");
                 for tap in 0..window.taps() {
                     assert_eq!(borders.inside(class, tap), inside(&tap), "{window} on {grid}");
                 }

@@ -25,8 +25,6 @@ pub(crate) struct Panels {
     pub(crate) halvings: u32,
     /// Words of a row in one plane.
     pub(crate) words: usize,
-    /// The set signs of every tap, weighted and summed over the planes: a row of whole panels each.
-    ones: Buffer<i32>,
     /// Taps whose columns have words of their own.
     pub(crate) taps: usize,
 }
@@ -108,11 +106,8 @@ impl Panels {
                 }
             }
         });
-        let ones = cpu.take_zeroed(if taps == 1 { 0 } else { taps * cols });
         let halvings = u32::from(code.mask.is_some());
-        let mut panels = Self { bits, weights, halvings, words, ones, taps };
-        panels.count_ones(cols);
-        panels
+        Self { bits, weights, halvings, words, taps }
     }
 
     /// Words of a plane.
@@ -126,30 +121,6 @@ impl Panels {
         let planes = self.bits.chunks_exact(self.per_plane().max(1));
         let part = first * self.words..(first + count) * self.words;
         planes.zip(&self.weights).map(move |(plane, &weight)| (&plane[part.clone()], weight))
-    }
-
-    /// What a tap whose operand has no set sign adds to the counts of every column.
-    pub(crate) fn ones(&self, tap: usize) -> &[i32] {
-        let cols = self.ones.len() / self.taps;
-        &self.ones[tap * cols..][..cols]
-    }
-
-    fn count_ones(&mut self, cols: usize) {
-        if self.ones.is_empty() || self.words == 0 {
-            return;
-        }
-        let (per_plane, per_tap) = (self.per_plane(), self.words / self.taps);
-        let planes = self.bits.chunks_exact(per_plane).zip(&self.weights);
-        for (plane, &weight) in planes {
-            for (at, panel) in plane.chunks(PANEL * self.words).enumerate() {
-                let wide = panel.len() / self.words;
-                for (word, line) in panel.chunks_exact(wide).enumerate() {
-                    let first = word / per_tap * cols + at * PANEL;
-                    let ones = self.ones[first..][..wide].iter_mut().zip(line);
-                    ones.for_each(|(ones, word)| *ones += weight * word.count_ones() as i32);
-                }
-            }
-        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Packed<'a> {
 }
 
 /// Words that lie where they lay, or were copied for the product.
-pub(crate) enum Bits<'a> {
+enum Bits<'a> {
     Borrowed(&'a [u64]),
     Copied(Buffer<u64>),
 }
@@ -69,11 +69,6 @@ impl<'a> Packed<'a> {
         Self { bits: Bits::Copied(bits), mask, words, stride }
     }
 
-    /// The rows and their masks, one after the other.
-    pub(crate) fn into_parts(self) -> (Bits<'a>, Option<Bits<'a>>) {
-        (self.bits, self.mask)
-    }
-
     /// Words of one plane of a row.
     pub(crate) fn words(&self) -> usize {
         self.words
@@ -101,7 +96,7 @@ impl<'a> Packed<'a> {
 }
 
 impl Bits<'_> {
-    pub(crate) fn words(&self) -> &[u64] {
+    fn words(&self) -> &[u64] {
         match self {
             Self::Borrowed(words) => words,
             Self::Copied(words) => words,

@@ -112,7 +112,8 @@ impl Finisher for Cut<'_> {
             cpu.kernel.lanes(Line { sums, row: at, line: &mut line });
             let cut = |cut: usize| &cuts.rows_at(cut, 1)[first + col..][..sums.cols];
             climb(cpu, &line[..sums.cols], cut, levels, &mut packed);
-            let row = &mut out[(row + at) * planes * words..][..planes * words];
+            let row = row + sums.rows[at].to;
+            let row = &mut out[row * planes * words..][..planes * words];
             for (to, from) in row.chunks_exact_mut(words).zip(packed.chunks_exact(wide)) {
                 to[col / WORD..][..wide].copy_from_slice(from);
             }

@@ -166,15 +166,15 @@ impl<'a> Bytes<'a> {
         &self,
         cpu: &Cpu,
         (range, rows): (Range<usize>, &mut Vec<Row>),
-        lines: &[i32],
+        (lines, apart): (&[i32], usize),
         out: Out<'_>,
     ) {
         rows.clear();
-        rows.extend(range.map(|row| match &self.sliding {
-            None => Row { bits: row * self.cols, ..Row::default() },
+        rows.extend(range.enumerate().map(|(to, row)| match &self.sliding {
+            None => Row { bits: row * self.cols, to, ..Row::default() },
             Some(sliding) => {
-                let line = sliding.borders.class(row) * self.outputs;
-                Row { bits: sliding.start(row), line, ..Row::default() }
+                let line = sliding.borders.class(row) * apart;
+                Row { bits: sliding.start(row), line, to, ..Row::default() }
             }
         }));
         let a = match &self.bytes {

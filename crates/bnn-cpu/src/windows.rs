@@ -7,11 +7,10 @@ use bnn_core::{Gather, Grid, Window};
 use crate::borders::Borders;
 use crate::code::Code;
 use crate::cpu::Cpu;
-use crate::kernels::{Counts, Row, Runs};
-use crate::patches::{Bits, Packed};
-use crate::sliding::Sliding;
+use crate::kernels::{Counts, Row, Word};
+use crate::patches::Packed;
 
-/// Rows of a [`Block`], at most.
+/// Rows that pass by a panel together, about: they stay in L1 beside it.
 pub(crate) const ROWS: usize = 64;
 
 /// The left operand of a product.
@@ -21,115 +20,160 @@ pub(crate) struct Left<'a> {
     gather: &'a Gather,
     /// What a sign that counts adds to the largest sum.
     unit: i32,
-    /// Numbers from one line to the next.
-    apart: usize,
-    /// The images that windows are read from; none if rows are read, or windows packed.
-    images: Option<Images<'a>>,
+    /// The words of rows side by side.
+    words: Vec<Word>,
+    /// Windows that are read where they lie; none if rows are read, or windows packed.
+    windows: Option<Windows>,
 }
 
-/// Some rows of a product's left operand.
+/// Rows of a product's left operand whose words lie alike.
 pub(crate) struct Block<'a> {
-    bits: Bits<'a>,
-    mask: Option<Bits<'a>>,
-    runs: Runs,
+    bits: &'a [u64],
+    mask: Option<&'a [u64]>,
+    words: &'a [Word],
     digits_apart: usize,
     pub(crate) rows: &'a [Row],
 }
 
-/// Images whose pixels are whole words, plane after plane, with their padding.
-struct Images<'a> {
-    bits: Bits<'a>,
-    mask: Option<Bits<'a>>,
-    sliding: Sliding,
-    /// Words of a plane.
-    plane: usize,
+/// Windows over images whose pixels are whole words.
+struct Windows {
+    grid: Grid,
+    window: Window,
+    /// Window positions.
+    out: Grid,
+    borders: Borders,
+    /// The words under the windows of every class: those of taps inside the image.
+    words: Vec<Vec<Word>>,
 }
 
 /// Taps whose columns of the weights need words of their own: all of a window, if it is read where it
-/// lies. Channels that would leave a quarter of the words' bits unused are packed side by side.
-pub(crate) fn taps_apart(gather: &Gather, channels: usize) -> usize {
-    let taps = gather.taps();
+/// lies. Windows are packed side by side whose channels would leave a quarter of the words' bits unused,
+/// or that no [`Word`] spans.
+pub(crate) fn taps_apart(gather: &Gather, code: &Code) -> usize {
+    let (taps, channels) = (gather.taps(), code.cols);
     let (apart, packed) = (taps * Code::words_of(channels), Code::words_of(taps * channels));
-    if 3 * apart <= 4 * packed { taps } else { 1 }
+    let span = match gather {
+        Gather::Rows => 0,
+        Gather::Patches { grid, window } => {
+            window.height.saturating_mul(grid.width).saturating_mul(code.stride())
+        }
+    };
+    if 3 * apart <= 4 * packed && span <= u32::MAX as usize { taps } else { 1 }
 }
 
 impl<'a> Left<'a> {
-    /// A code of rows or windows, for sums that grow by `unit` for a sign that counts, and lines that
-    /// lie `apart`.
-    pub(crate) fn new(
-        cpu: &'a Cpu,
-        code: &'a Code,
-        gather: &'a Gather,
-        (unit, apart): (i32, usize),
-    ) -> Self {
-        let images = match *gather {
-            Gather::Patches { grid, window } if taps_apart(gather, code.cols) == window.taps() => {
-                Some(Images::new(cpu, code, grid, window))
+    /// A code of rows or windows, for sums that grow by `unit` for a sign that counts.
+    pub(crate) fn new(cpu: &'a Cpu, code: &'a Code, gather: &'a Gather, unit: i32) -> Self {
+        let (words, windows) = match *gather {
+            Gather::Patches { grid, window } if taps_apart(gather, code) == window.taps() => {
+                (Vec::new(), Some(Windows::new(code, grid, window)))
             }
-            _ => None,
+            _ => (Word::row(Code::words_of(gather.taps() * code.cols)), None),
         };
-        Self { cpu, code, gather, unit, apart, images }
+        Self { cpu, code, gather, unit, words, windows }
     }
 
-    /// Some rows of the product, at most [`ROWS`]; a line for each class of
-    /// [`Left::borders`].
-    pub(crate) fn block<'b>(&'b self, range: Range<usize>, rows: &'b mut Vec<Row>) -> Block<'b> {
-        let Some(images) = &self.images else { return self.side_by_side(range, rows) };
-        let sliding = &images.sliding;
-        rows.clear();
-        rows.extend(range.map(|row| {
-            let (at, class) = (sliding.start(row), sliding.borders.class(row));
-            let (counting, line) = match &images.mask {
-                None => (sliding.borders.count_inside(class) * self.code.cols, class * self.apart),
-                Some(mask) => (sliding.runs().ones(&mask.words()[at..]), 0),
-            };
-            Row { bits: at, mask: at, most: counting as i32 * self.unit, line }
-        }));
-        let mask = images.mask.as_ref().map(|mask| Bits::Borrowed(mask.words()));
-        let bits = Bits::Borrowed(images.bits.words());
-        Block { bits, mask, rows, runs: sliding.runs(), digits_apart: images.plane }
+    /// Rows that cannot be parted: those of a line of windows.
+    pub(crate) fn line(&self) -> usize {
+        self.windows.as_ref().map_or(1, |windows| windows.out.width)
+    }
+
+    /// Rows of whole lines, about [`ROWS`].
+    pub(crate) fn step(&self) -> usize {
+        let line = self.line();
+        (ROWS / line).max(1) * line
+    }
+
+    /// Hands some lines over, block by block.
+    pub(crate) fn blocks(
+        &self,
+        range: Range<usize>,
+        rows: &mut Vec<Row>,
+        mut take: impl FnMut(&Block<'_>),
+    ) {
+        let Some(windows) = &self.windows else {
+            return self.side_by_side(range, rows, take);
+        };
+        let (words, mask) = (self.code.words(), self.code.mask.as_deref());
+        for (class, places) in windows.words.iter().enumerate() {
+            let counting = windows.borders.taps(class) * self.code.cols;
+            rows.clear();
+            windows.pixels(class, range.clone(), |pixel, to| {
+                let mask_at = pixel * words;
+                let ones = |mask: &[u64]| Word::ones(places, &mask[mask_at..]);
+                let most = mask.map_or(counting, ones) as i32 * self.unit;
+                let bits = pixel * self.code.stride();
+                rows.push(Row { bits, mask: mask_at, most, line: 0, to });
+            });
+            if rows.is_empty() {
+                continue;
+            }
+            let bits = &self.code.bits[..];
+            take(&Block { bits, mask, words: places, digits_apart: words, rows });
+        }
     }
 
     /// Rows one after the other, where they lie or packed.
-    fn side_by_side<'b>(&'b self, range: Range<usize>, rows: &'b mut Vec<Row>) -> Block<'b> {
+    fn side_by_side(
+        &self,
+        range: Range<usize>,
+        rows: &mut Vec<Row>,
+        mut take: impl FnMut(&Block<'_>),
+    ) {
         let count = range.len();
         let packed = Packed::of(self.cpu, self.code, self.gather, (range.start, count));
-        let (words, planes) = (packed.words(), self.code.weights.len());
-        let (bits, mask) = packed.into_parts();
-        let runs = Runs { count: 1, len: words, apart: 0 };
+        let (words, planes, mask) = (packed.words(), self.code.weights.len(), packed.mask());
         let depth = self.gather.taps() * self.code.cols;
         rows.clear();
         rows.extend((0..count).map(|row| {
-            let count = |mask: &Bits<'_>| runs.ones(&mask.words()[row * words..]);
-            let most = mask.as_ref().map_or(depth, count) as i32 * self.unit;
-            Row { bits: row * planes * words, mask: row * words, most, line: 0 }
+            let ones = |mask: &[u64]| Word::ones(&self.words, &mask[row * words..]);
+            let most = mask.map_or(depth, ones) as i32 * self.unit;
+            Row { bits: row * planes * words, mask: row * words, most, line: 0, to: row }
         }));
-        Block { bits, mask, rows, runs, digits_apart: words }
-    }
-
-    /// Classes of rows whose taps outside the grid are words of zeros that do not count, though no mask
-    /// says so.
-    pub(crate) fn borders(&self) -> Option<&Borders> {
-        let images = self.images.as_ref().filter(|images| images.mask.is_none());
-        images.map(|images| &images.sliding.borders)
+        let bits = packed.bits();
+        take(&Block { bits, mask, words: &self.words, digits_apart: words, rows });
     }
 }
 
-impl<'a> Images<'a> {
-    fn new(cpu: &Cpu, code: &'a Code, grid: Grid, window: Window) -> Self {
-        let (words, images) = (code.words(), code.rows / grid.pixels());
-        let (planes, sliding) = (code.weights.len(), Sliding::new(grid, window, words));
-        let (bits, mask) = if window.pad == 0 && planes == 1 {
-            (Bits::Borrowed(&code.bits[..]), code.mask.as_ref().map(|mask| Bits::Borrowed(mask)))
-        } else {
-            let row = |plane: usize, row: usize| &code.row(row)[plane * words..][..words];
-            let mask = code.mask.is_some().then(|| {
-                let row = |_, row: usize| code.mask_row(row).expect("the code has a mask");
-                Bits::Copied(sliding.pad(cpu, (1, images), 0, row))
+impl Windows {
+    fn new(code: &Code, grid: Grid, window: Window) -> Self {
+        let out = window.positions(grid).expect("the window was checked");
+        let borders = Borders::new(grid, window, out);
+        let words = (0..borders.classes()).map(|class| {
+            let (down, along) = borders.stretches(class);
+            let taps = down.inside.clone().flat_map(|y| along.inside.clone().map(move |x| (y, x)));
+            let words = taps.flat_map(|(y, x)| {
+                let (tap, words) = (y * window.width + x, code.words());
+                let pixel = (y - down.inside.start) * grid.width + x - along.inside.start;
+                (0..words).map(move |word| Word {
+                    bits: (pixel * code.stride() + word) as u32,
+                    mask: (pixel * words + word) as u32,
+                    column: (tap * words + word) as u32,
+                })
             });
-            (Bits::Copied(sliding.pad(cpu, (planes, images), 0, row)), mask)
-        };
-        Self { bits, mask, plane: images * sliding.image(), sliding }
+            words.collect()
+        });
+        let words = words.collect();
+        Self { grid, window, out, borders, words }
+    }
+
+    /// Takes the first pixel inside the image under every window of a class, among some rows of the
+    /// product, and the row's place among these.
+    fn pixels(&self, class: usize, rows: Range<usize>, mut take: impl FnMut(usize, usize)) {
+        let Self { grid, window, out, .. } = *self;
+        let inside = |at: usize| (at * window.stride).saturating_sub(window.pad);
+        let (down, along) = self.borders.stretches(class);
+        let first = rows.start / out.width;
+        for line in first..rows.end / out.width {
+            let (image, y) = (line / out.height, line % out.height);
+            if !down.positions.contains(&y) {
+                continue;
+            }
+            let pixel = (image * grid.height + inside(y)) * grid.width;
+            for x in along.positions.clone() {
+                take(pixel + inside(x), (line - first) * out.width + x);
+            }
+        }
     }
 }
 
@@ -138,17 +182,18 @@ impl Block<'_> {
     pub(crate) fn counts<'b>(
         &'b self,
         (plane, digits): (usize, usize),
-        (panels, cols): (&'b [u64], usize),
+        (panels, depth, cols): (&'b [u64], usize, usize),
         weight: i32,
     ) -> Counts<'b> {
         Counts {
-            a: &self.bits.words()[plane * self.digits_apart..],
-            mask: self.mask.as_ref().map(Bits::words),
+            a: &self.bits[plane * self.digits_apart..],
+            mask: self.mask,
             rows: self.rows,
-            runs: self.runs,
+            words: self.words,
             digits,
             digits_apart: self.digits_apart,
             panels,
+            depth,
             cols,
             weight,
         }

@@ -84,28 +84,41 @@ pub(crate) const PANEL: usize = EIGHTS * EIGHT;
 
 /// What a kernel counts: differing signs of rows and of panels of columns.
 ///
-/// For every row r and column c: `weight * sum_d 2^d popcount((a_rd xor w_c) & mask_r)`.
-///
-/// A row is a few runs of consecutive words: one for a dense layer, one for each row of a window.
+/// For every row r and column c: `weight * sum_d 2^d popcount((a_rd xor w_c) & mask_r)`, over the words
+/// of [`Counts::words`].
 #[derive(Clone, Copy)]
 pub(crate) struct Counts<'a> {
     /// Packed signs.
     pub(crate) a: &'a [u64],
-    /// Which signs count, for all digits alike; its runs lie as far apart as those of `a`.
+    /// Which signs count, for all digits alike.
     pub(crate) mask: Option<&'a [u64]>,
     pub(crate) rows: &'a [Row],
-    /// The runs of every row.
-    pub(crate) runs: Runs,
+    /// The words of a row, the same for all rows, each column's met once at most: under a window, those
+    /// of the taps inside the image. In the order of the columns' if they meet all of these.
+    pub(crate) words: &'a [Word],
     /// Number of planes of `a`, which count 1, 2, 4, ..
     pub(crate) digits: usize,
     /// Words in `a` from one digit of a row to the next.
     pub(crate) digits_apart: usize,
-    /// Panels of [`PANEL`] columns, the last of fewer: for every word of a row, a word of each column.
+    /// Panels of [`PANEL`] columns, the last of fewer: for every word of a column, that of each.
     pub(crate) panels: &'a [u64],
+    /// Words of a column.
+    pub(crate) depth: usize,
     /// Their columns: a multiple of eight.
     pub(crate) cols: usize,
     /// Multiplies the counts.
     pub(crate) weight: i32,
+}
+
+/// A word of a row, and what it meets.
+#[derive(Clone, Copy)]
+pub(crate) struct Word {
+    /// Its place, from the row's first word among the signs on.
+    pub(crate) bits: u32,
+    /// The place of its mask, from the row's first word among the masks on.
+    pub(crate) mask: u32,
+    /// The word of every column that it meets.
+    pub(crate) column: u32,
 }
 
 /// Bytes that are multiplied together.
@@ -140,7 +153,7 @@ pub(crate) struct Dots<'a> {
     expect(dead_code, reason = "only AVX-512 writes from registers")
 )]
 pub(crate) struct Finish<'a> {
-    /// Lines of a number for every column.
+    /// Lines of a number for every column of all panels.
     pub(crate) lines: &'a [i32],
     /// Multiplies the counts.
     pub(crate) weight: i32,
@@ -172,6 +185,8 @@ pub(crate) struct Row {
     pub(crate) most: i32,
     /// The first number of its line in [`Finish::lines`].
     pub(crate) line: usize,
+    /// Its row in [`Finish::out`].
+    pub(crate) to: usize,
 }
 
 /// Eight columns of a panel.
@@ -182,14 +197,14 @@ struct Eight<'a> {
     apart: usize,
 }
 
-/// Words of a row that lie together.
+/// Items of a row that lie together: all of a dense layer's, those of one row of a window.
 #[derive(Clone, Copy)]
 pub(crate) struct Runs {
     /// Number of runs; at least 1.
     pub(crate) count: usize,
-    /// Words of a run; at least 1.
+    /// Items of a run; at least 1.
     pub(crate) len: usize,
-    /// Words from one run to the next.
+    /// Items from one run to the next.
     pub(crate) apart: usize,
 }
 
@@ -294,30 +309,35 @@ impl Kernel {
 }
 
 impl Runs {
-    /// Words of a row.
-    pub(crate) fn words(&self) -> usize {
+    /// Items of a row.
+    pub(crate) fn items(&self) -> usize {
         self.count * self.len
     }
+}
 
-    /// Set bits of a row that begins with the first word.
-    pub(crate) fn ones(&self, words: &[u64]) -> usize {
-        let runs = (0..self.count).flat_map(|run| &words[run * self.apart..][..self.len]);
-        runs.map(|word| word.count_ones() as usize).sum()
+impl Word {
+    /// The words of rows that lie side by side.
+    pub(crate) fn row(words: usize) -> Vec<Self> {
+        (0..words as u32).map(|at| Self { bits: at, mask: at, column: at }).collect()
+    }
+
+    /// Signs of a row that count, whose mask begins with the first word.
+    pub(crate) fn ones(words: &[Self], mask: &[u64]) -> usize {
+        words.iter().map(|word| mask[word.mask as usize].count_ones() as usize).sum()
     }
 }
 
 impl Counts<'_> {
-    /// One run of a digit of a row.
-    fn run(&self, row: usize, digit: usize, run: usize) -> &[u64] {
-        let start = self.rows[row].bits + digit * self.digits_apart;
-        &self.a[start + run * self.runs.apart..][..self.runs.len]
+    /// A word of a digit of a row.
+    #[inline(always)]
+    fn signs(&self, row: &Row, digit: usize, word: &Word) -> u64 {
+        self.a[row.bits + digit * self.digits_apart + word.bits as usize]
     }
 
-    /// The mask of one run of a row.
+    /// Which signs of a word of a row count.
     #[inline(always)]
-    fn mask_run(&self, row: usize, run: usize) -> &[u64] {
-        let mask = self.mask.expect("a masked kernel runs with a mask");
-        &mask[self.rows[row].mask + run * self.runs.apart..][..self.runs.len]
+    fn holes(&self, row: &Row, word: &Word) -> u64 {
+        self.mask.map_or(u64::MAX, |mask| mask[row.mask + word.mask as usize])
     }
 
     /// Number of times eight columns.
@@ -332,8 +352,7 @@ impl Counts<'_> {
 
     /// The lines of a panel, those of a word one after the other.
     fn panel(&self, panel: usize) -> &[[u64; EIGHT]] {
-        let words = self.runs.words();
-        &self.panels.as_chunks().0[panel * EIGHTS * words..][..self.wide(panel) * words]
+        &self.panels.as_chunks().0[panel * EIGHTS * self.depth..][..self.wide(panel) * self.depth]
     }
 
     /// Eight columns of a panel.
@@ -344,9 +363,9 @@ impl Counts<'_> {
 }
 
 impl<'a> Eight<'a> {
-    /// One word of each column.
+    /// The word of each column that a word of the rows meets.
     #[inline(always)]
-    fn word(&self, word: usize) -> &'a [u64; EIGHT] {
-        &self.lines[word * self.apart]
+    fn word(&self, word: &Word) -> &'a [u64; EIGHT] {
+        &self.lines[word.column as usize * self.apart]
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{Counts, EIGHT, Kernel, Set, crossings, portable};
+use super::{Counts, EIGHT, Kernel, Row, Set, crossings, portable};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "neon",
@@ -60,30 +60,25 @@ fn tile<const R: usize, const MASKED: bool>(
     eight: usize,
     sums: &mut [i32],
 ) {
-    let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
+    let rows: [&Row; R] = std::array::from_fn(|at| &task.rows[row + at]);
     let (mut total, columns) = ([[vdupq_n_u64(0); 4]; R], task.eight(eight));
-    for run in 0..task.runs.count {
-        for at in 0..R {
-            rows[at] = task.run(row + at, digit, run);
-            masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
-        }
-        for part in (0..task.runs.len).step_by(WORDS) {
-            let mut bytes = [[vdupq_n_u8(0); 4]; R];
-            for word in part..task.runs.len.min(part + WORDS) {
-                let quarters = quarters(columns.word(run * task.runs.len + word));
-                for at in 0..R {
-                    let signs = vreinterpretq_u8_u64(vdupq_n_u64(rows[at][word]));
-                    let mask = vreinterpretq_u8_u64(vdupq_n_u64(masks[at][word]));
-                    for (bytes, quarter) in bytes[at].iter_mut().zip(quarters) {
-                        let differ = veorq_u8(signs, quarter);
-                        let differ = if MASKED { vandq_u8(differ, mask) } else { differ };
-                        *bytes = vaddq_u8(*bytes, vcntq_u8(differ));
-                    }
+    for words in task.words.chunks(WORDS) {
+        let mut bytes = [[vdupq_n_u8(0); 4]; R];
+        for word in words {
+            let quarters = quarters(columns.word(word));
+            for (bytes, row) in bytes.iter_mut().zip(rows) {
+                let signs = vreinterpretq_u8_u64(vdupq_n_u64(task.signs(row, digit, word)));
+                let mask = if MASKED { task.holes(row, word) } else { u64::MAX };
+                let mask = vreinterpretq_u8_u64(vdupq_n_u64(mask));
+                for (bytes, quarter) in bytes.iter_mut().zip(quarters) {
+                    let differ = veorq_u8(signs, quarter);
+                    let differ = if MASKED { vandq_u8(differ, mask) } else { differ };
+                    *bytes = vaddq_u8(*bytes, vcntq_u8(differ));
                 }
             }
-            for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
-                *total = vpadalq_u32(*total, vpaddlq_u16(vpaddlq_u8(*bytes)));
-            }
+        }
+        for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
+            *total = vpadalq_u32(*total, vpaddlq_u16(vpaddlq_u8(*bytes)));
         }
     }
     let weight = task.weight.wrapping_shl(digit as u32);

@@ -35,15 +35,11 @@ pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 /// How many signs of a row differ from those of each of eight columns.
 #[inline(always)]
 fn differing(task: &Counts<'_>, (row, digit): (usize, usize), eight: usize) -> [u32; EIGHT] {
-    let (mut counts, columns) = ([0; EIGHT], task.eight(eight));
-    for run in 0..task.runs.count {
-        let (signs, first) = (task.run(row, digit, run), run * task.runs.len);
-        let masks = task.mask.map(|_| task.mask_run(row, run));
-        for (at, signs) in signs.iter().enumerate() {
-            let mask = masks.map_or(u64::MAX, |masks| masks[at]);
-            for (count, column) in counts.iter_mut().zip(columns.word(first + at)) {
-                *count += ((signs ^ column) & mask).count_ones();
-            }
+    let (mut counts, columns, row) = ([0; EIGHT], task.eight(eight), &task.rows[row]);
+    for word in task.words {
+        let (signs, mask) = (task.signs(row, digit, word), task.holes(row, word));
+        for (count, column) in counts.iter_mut().zip(columns.word(word)) {
+            *count += ((signs ^ column) & mask).count_ones();
         }
     }
     counts

@@ -30,16 +30,16 @@ fn words(count: usize, salt: u64) -> Vec<u64> {
 
 /// The definition of [`Counts`], added to zeros.
 fn defined(task: &Counts<'_>) -> Vec<i32> {
-    let (eights, words) = (task.eights(), task.runs.words());
+    let eights = task.eights();
     let sum = |row: usize, column: usize| {
         let mut sum = 0i32;
-        for (word, digit) in (0..words).flat_map(|w| (0..task.digits).map(move |d| (w, d))) {
-            let at = word / task.runs.len * task.runs.apart + word % task.runs.len;
+        for (word, digit) in task.words.iter().flat_map(|w| (0..task.digits).map(move |d| (w, d))) {
             let start = task.rows[row];
-            let signs = task.a[start.bits + digit * task.digits_apart + at];
+            let signs = task.a[start.bits + digit * task.digits_apart + word.bits as usize];
             let (panel, wide) = (column / PANEL, PANEL.min(eights * 8 - column / PANEL * PANEL));
-            let column = task.panels[panel * PANEL * words + word * wide + column % PANEL];
-            let mask = task.mask.map_or(u64::MAX, |mask| mask[start.mask + at]);
+            let panel = panel * PANEL * task.depth + word.column as usize * wide;
+            let column = task.panels[panel + column % PANEL];
+            let mask = task.mask.map_or(u64::MAX, |mask| mask[start.mask + word.mask as usize]);
             sum += (((signs ^ column) & mask).count_ones() as i32) << digit;
         }
         task.weight * sum
@@ -75,7 +75,8 @@ fn counts_are_those_of_the_definition() {
                 a: &a,
                 mask,
                 rows: &starts(rows, words_each, digits),
-                runs: Runs { count: 1, len: words_each, apart: words_each },
+                words: &Word::row(words_each),
+                depth: words_each,
                 digits,
                 digits_apart: words_each,
                 panels: &columns,
@@ -87,14 +88,16 @@ fn counts_are_those_of_the_definition() {
     }
 }
 
-/// Windows overlap, and digits lie as far apart as all images.
+/// Windows overlap, their words lie apart, and some words of the columns meet none.
 #[test]
 fn counts_of_windows_are_those_of_the_definition() {
     for (rows, len, eights) in shapes().filter(|&(_, words, _)| words < 33) {
-        let (runs, digits) = (Runs { count: 3, len, apart: len + 2 }, 2);
-        let place = rows + 3 * (len + 2);
+        let (digits, place) = (2, rows + 3 * len);
         let (a, masks) = (words(digits * place, 1), words(place, 3));
-        let columns = words(eights * 3 * len * 8, 2);
+        let columns = words(eights * 2 * len * 8, 2);
+        let inside = (0..2 * len as u32).filter(|at| at % 5 != 1);
+        let inside = inside.map(|at| Word { bits: at + at / 2, mask: at, column: at });
+        let inside: Vec<_> = inside.collect();
         let starts: Vec<_> =
             (0..rows).map(|row| Row { bits: row, mask: row, ..Row::default() }).collect();
         for mask in [None, Some(&masks[..])] {
@@ -102,7 +105,8 @@ fn counts_of_windows_are_those_of_the_definition() {
                 a: &a,
                 mask,
                 rows: &starts,
-                runs,
+                words: &inside,
+                depth: 2 * len,
                 digits,
                 digits_apart: place,
                 panels: &columns,
@@ -123,7 +127,8 @@ fn counts_hold_when_all_signs_differ() {
                 a: &a,
                 mask,
                 rows: &starts(rows, words, 1),
-                runs: Runs { count: 1, len: words, apart: words },
+                words: &Word::row(words),
+                depth: words,
                 digits: 1,
                 digits_apart: words,
                 panels: &columns,
@@ -144,18 +149,21 @@ fn finished_values_are_those_of_the_counts() {
     for (rows, words_each, eights) in shapes().filter(|&(_, words, _)| words < 33) {
         let (a, columns) = (words(rows * words_each, 1), words(eights * words_each * 8, 2));
         let cols = eights * 8 - rows % 8;
-        let lines: Vec<i32> = words(2 * cols, 4).iter().map(|word| *word as i32 % 999).collect();
+        let line = cols.next_multiple_of(PANEL);
+        let lines: Vec<i32> = words(2 * line, 4).iter().map(|word| *word as i32 % 999).collect();
         let row = |row: usize| Row {
             bits: row * words_each,
             mask: row * words_each,
             most: 7 * row as i32,
-            line: row % 2 * cols,
+            line: row % 2 * line,
+            to: rows - 1 - row,
         };
         let task = Counts {
             a: &a,
             mask: None,
             rows: &(0..rows).map(row).collect::<Vec<_>>(),
-            runs: Runs { count: 1, len: words_each, apart: 0 },
+            words: &Word::row(words_each),
+            depth: words_each,
             digits: 1,
             digits_apart: words_each,
             panels: &columns,
@@ -163,7 +171,8 @@ fn finished_values_are_those_of_the_counts() {
             weight: 1,
         };
         let counts = defined(&task);
-        let value = |row: usize, col: usize| {
+        let value = |to: usize, col: usize| {
+            let row = rows - 1 - to;
             task.rows[row].most + lines[task.rows[row].line + col]
                 - 2 * counts[row * task.cols + col]
         };
@@ -197,7 +206,7 @@ fn dots_are_sums_of_products_of_bytes() {
         let bytes =
             |count: usize, salt| words(count, salt).iter().map(|w| *w as u8).collect::<Vec<_>>();
         let (a, panels) = (bytes(rows + 8 * len + 3, 1), bytes(cols * 2 * len * QUAD, 2));
-        let row = |row: usize| Row { bits: row, mask: 0, most: row as i32, line: 0 };
+        let row = |row: usize| Row { bits: row, mask: 0, most: row as i32, line: 0, to: row };
         let task = Dots {
             a: &a,
             rows: &(0..rows).map(row).collect::<Vec<_>>(),
@@ -216,7 +225,8 @@ fn dots_are_sums_of_products_of_bytes() {
             (0..2 * len * QUAD).map(product).sum::<i32>()
         };
         for kernel in usable().filter(|kernel| kernel.dots_bytes()) {
-            let (lines, mut reals) = (vec![5; cols], vec![0.0; rows * cols]);
+            let lines = vec![5; cols.next_multiple_of(PANEL)];
+            let mut reals = vec![0.0; rows * cols];
             let out = Out::Reals { scale: 1.0, out: &mut reals, apart: cols };
             kernel.dots(&task, Finish { lines: &lines, weight: 2, cols, out });
             let want = |at: usize| (5 + (at / cols) as i32 + 2 * dot(at / cols, at % cols)) as f32;

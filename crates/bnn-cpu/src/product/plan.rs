@@ -88,9 +88,26 @@ impl<'a> Plan<'a> {
         if rows == 1 && planes == 1 && matches!(self.operands, Operands::Signs(_)) {
             return (1, cols.div_ceil(threads).next_multiple_of(COLUMNS).min(cols));
         }
-        let tile = self.cpu.kernel.tile_rows();
+        let (tile, step) = (self.tile(), self.step());
         let share = rows.div_ceil(2 * threads).next_multiple_of(tile);
-        (share.min(ROWS / tile * tile), cols)
+        (share.min(step / tile * tile), cols)
+    }
+
+    /// Rows of a product that are best computed together, or have to be.
+    fn tile(&self) -> usize {
+        let tile = self.cpu.kernel.tile_rows();
+        match &self.operands {
+            Operands::Signs(signs) if signs.left.line() > 1 => signs.left.line(),
+            _ => tile,
+        }
+    }
+
+    /// Rows whose sums are formed together.
+    fn step(&self) -> usize {
+        match &self.operands {
+            Operands::Signs(signs) => signs.left.step(),
+            Operands::Bytes(_) => ROWS,
+        }
     }
 
     pub(super) fn part(&self, task: usize, (rows, cols): (usize, usize)) -> Part {
@@ -103,7 +120,7 @@ impl<'a> Plan<'a> {
     /// What is added to the columns of every class of rows.
     pub(super) fn lines(&self) -> Lines {
         match &self.operands {
-            Operands::Signs(signs) => signs.lines(self.cpu, self.shape.1),
+            Operands::Signs(_) => Lines::new(self.cpu, 1, self.shape.1),
             Operands::Bytes(bytes) => {
                 let mut lines = Lines::new(self.cpu, bytes.classes(), self.shape.1);
                 lines.each().enumerate().for_each(|(at, line)| bytes.add_missing(at, line));
@@ -124,28 +141,28 @@ impl<'a> Plan<'a> {
 
     /// Forms the sums of a part, some rows at a time, and hands them over.
     pub(super) fn run(&self, part: Part, lines: &Lines, finisher: &mut impl Finisher) {
-        let (fused, mut rows) = (self.fused(), Vec::with_capacity(ROWS.min(part.rows.len())));
-        for first in part.rows.clone().step_by(ROWS) {
-            let range = first..part.rows.end.min(first + ROWS);
+        let (fused, step) = (self.fused(), self.step());
+        let mut rows = Vec::with_capacity(step.min(part.rows.len()));
+        for first in part.rows.clone().step_by(step) {
+            let range = first..part.rows.end.min(first + step);
             let row = first - part.rows.start;
-            let out = finisher.out(row).filter(|_| fused);
-            match (&self.operands, out) {
-                (Operands::Bytes(bytes), out) => {
+            match &self.operands {
+                Operands::Bytes(bytes) => {
+                    let out = finisher.out(row);
                     let out = out.expect("bytes meet weights for simple results alone");
-                    bytes.finish(self.cpu, (range, &mut rows), &lines.numbers, out);
+                    let lines = (&lines.numbers[..], Lines::apart(self.shape.1));
+                    bytes.finish(self.cpu, (range, &mut rows), lines, out);
                 }
-                (Operands::Signs(signs), Some(out)) => {
-                    let block = signs.left.block(range, &mut rows);
-                    signs.finish(self.cpu, &block, part.cols.clone(), lines, out);
-                }
-                (Operands::Signs(signs), None) => {
-                    let block = signs.left.block(range, &mut rows);
+                Operands::Signs(signs) => signs.left.blocks(range, &mut rows, |block| {
+                    if let Some(out) = finisher.out(row).filter(|_| fused) {
+                        return signs.finish(self.cpu, block, part.cols.clone(), lines, out);
+                    }
                     for col in part.cols.clone().step_by(COLUMNS) {
                         let cols = col..part.cols.end.min(col + COLUMNS);
                         let place = (row, col - part.cols.start);
-                        signs.sum(self.cpu, &block, cols, lines, |sums| finisher.sums(sums, place));
+                        signs.sum(self.cpu, block, cols, lines, |sums| finisher.sums(sums, place));
                     }
-                }
+                }),
             }
         }
     }
@@ -153,28 +170,14 @@ impl<'a> Plan<'a> {
 
 impl<'a> Signs<'a> {
     fn new(cpu: &'a Cpu, (a, w): (&'a Code, &'a Code), gather: &'a Gather) -> Self {
-        let panels = w.panels(cpu, taps_apart(gather, a.cols));
+        let panels = w.panels(cpu, taps_apart(gather, a));
         let unit = total(&a.weights) * total(&panels.weights);
-        Self { a, left: Left::new(cpu, a, gather, (unit, w.rows)), w: panels }
+        Self { a, left: Left::new(cpu, a, gather, unit), w: panels }
     }
 
     /// Passes of a kernel.
     fn passes(&self) -> usize {
         groups(&self.a.weights).count() * self.w.weights.len()
-    }
-
-    /// What blank taps add to the counts, taken back: their zeros differ from the set signs of the
-    /// weights. A line for every class of rows.
-    fn lines(&self, cpu: &Cpu, cols: usize) -> Lines {
-        let Some(borders) = self.left.borders() else { return Lines::new(cpu, 1, cols) };
-        let mut lines = Lines::new(cpu, borders.classes(), cols);
-        let twice = 2 * total(&self.a.weights);
-        for (class, line) in lines.each().enumerate() {
-            for tap in (0..self.w.taps).filter(|&tap| !borders.inside(class, tap)) {
-                line.iter_mut().zip(self.w.ones(tap)).for_each(|(to, ones)| *to += twice * ones);
-            }
-        }
-        lines
     }
 
     /// Writes the sums of a block, which the kernel has in registers.
@@ -191,7 +194,7 @@ impl<'a> Signs<'a> {
         let (plane, digits, a_weight) = groups(&self.a.weights).next().expect("one group");
         let (weight, lines) = (-2 * a_weight * w_weight, &lines.numbers[cols.start..]);
         let finish = Finish { lines, weight, cols: cols.len(), out };
-        cpu.kernel.finish(&block.counts((plane, digits), (panels, wide), 1), finish);
+        cpu.kernel.finish(&block.counts((plane, digits), (panels, self.w.words, wide), 1), finish);
     }
 
     /// Adds up the differing signs of all pairs of planes.
@@ -208,7 +211,8 @@ impl<'a> Signs<'a> {
         for (panels, w_weight) in self.w.group(cols.start, apart) {
             for (plane, digits, a_weight) in groups(&self.a.weights) {
                 if self.w.words > 0 {
-                    let task = block.counts((plane, digits), (panels, apart), a_weight * w_weight);
+                    let panels = (panels, self.w.words, apart);
+                    let task = block.counts((plane, digits), panels, a_weight * w_weight);
                     cpu.kernel.counts(&task, &mut differ);
                 }
             }

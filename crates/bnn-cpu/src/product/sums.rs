@@ -1,7 +1,7 @@
 //! Sums of a product, from counted differences.
 
 use crate::cpu::Cpu;
-use crate::kernels::{Lanes, Row};
+use crate::kernels::{Lanes, PANEL, Row};
 use crate::memory::Buffer;
 
 use super::plan::COLUMNS;
@@ -33,7 +33,7 @@ impl Sums<'_> {
     }
 }
 
-/// A number for every column of a product, for every class of its rows.
+/// A number for every column of a product's panels, for every class of its rows.
 pub(super) struct Lines {
     pub(super) numbers: Buffer<i32>,
     /// From one line to the next.
@@ -42,7 +42,13 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(cpu: &Cpu, classes: usize, cols: usize) -> Self {
-        Self { numbers: cpu.take_zeroed(classes * cols), apart: cols.max(1) }
+        let apart = Self::apart(cols).max(1);
+        Self { numbers: cpu.take_zeroed(classes * apart), apart }
+    }
+
+    /// Numbers from one line to the next: those of whole panels.
+    pub(super) fn apart(cols: usize) -> usize {
+        cols.next_multiple_of(PANEL)
     }
 
     pub(super) fn each(&mut self) -> impl Iterator<Item = &mut [i32]> {
@@ -93,8 +99,9 @@ impl Lanes for Scale<'_> {
 
     #[inline(always)]
     fn run(self) {
-        for (row, out) in (0..self.sums.rows.len()).zip(self.out.chunks_mut(self.apart)) {
-            out.iter_mut().zip(self.sums.row(row)).for_each(|(out, sum)| *out = sum * self.scale);
+        for (at, row) in self.sums.rows.iter().enumerate() {
+            let out = self.out[row.to * self.apart..].iter_mut();
+            out.zip(self.sums.row(at)).for_each(|(out, sum)| *out = sum * self.scale);
         }
     }
 }
@@ -129,8 +136,11 @@ mod tests {
             let mut lines = Lines::new(&cpu, 2, cuts.len());
             lines.numbers.fill(number);
             lines.subtract(&cpu, &cuts);
-            for (at, cut) in cuts.iter().cycle().take(2 * cuts.len()).enumerate() {
-                assert_eq!(lines.numbers[at] >= 0, number as f32 >= *cut, "{number} and {cut}");
+            for (line, (at, cut)) in
+                (0..2).flat_map(|line| cuts.iter().enumerate().map(move |it| (line, it)))
+            {
+                let got = lines.numbers[line * Lines::apart(cuts.len()) + at];
+                assert_eq!(got >= 0, number as f32 >= *cut, "{number} and {cut}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{EIGHTS, Eight};
+use super::super::{EIGHTS, Eight, Row};
 use super::{Counts, EIGHT, WORDS, add, halves, ones_of_nibbles, split};
 
 /// Rows of a tile: with three times two accumulators, the halves of a line, a row and its mask, the
@@ -50,37 +50,32 @@ fn tile<const R: usize, const E: usize, const MASKED: bool>(
     sums: &mut [i32],
 ) {
     let (zero, table) = (_mm256_setzero_si256(), ones_of_nibbles());
-    let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
+    let rows: [&Row; R] = std::array::from_fn(|at| &task.rows[row + at]);
     let mut total = [[[zero; 2]; E]; R];
     let columns: [Eight<'_>; E] = std::array::from_fn(|at| task.eight(eight + at));
-    for run in 0..task.runs.count {
-        for at in 0..R {
-            rows[at] = task.run(row + at, digit, run);
-            masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
-        }
-        for part in (0..task.runs.len).step_by(WORDS) {
-            let mut bytes = [[[zero; 2]; E]; R];
-            for word in part..task.runs.len.min(part + WORDS) {
-                for at in 0..R {
-                    let signs = _mm256_set1_epi64x(rows[at][word] as i64);
-                    let mask = _mm256_set1_epi64x(masks[at][word] as i64);
-                    for (bytes, columns) in bytes[at].iter_mut().zip(&columns) {
-                        let halves = halves(columns.word(run * task.runs.len + word));
-                        for (bytes, half) in bytes.iter_mut().zip(halves) {
-                            let differ = _mm256_xor_si256(signs, half);
-                            let masked = _mm256_and_si256(differ, mask);
-                            let [low, high] = split(if MASKED { masked } else { differ });
-                            let (low, high) =
-                                (_mm256_shuffle_epi8(table, low), _mm256_shuffle_epi8(table, high));
-                            *bytes = _mm256_add_epi8(*bytes, _mm256_add_epi8(low, high));
-                        }
+    for words in task.words.chunks(WORDS) {
+        let mut bytes = [[[zero; 2]; E]; R];
+        for word in words {
+            for (bytes, row) in bytes.iter_mut().zip(rows) {
+                let signs = _mm256_set1_epi64x(task.signs(row, digit, word) as i64);
+                let mask = if MASKED { task.holes(row, word) } else { u64::MAX };
+                let mask = _mm256_set1_epi64x(mask as i64);
+                for (bytes, columns) in bytes.iter_mut().zip(&columns) {
+                    let halves = halves(columns.word(word));
+                    for (bytes, half) in bytes.iter_mut().zip(halves) {
+                        let differ = _mm256_xor_si256(signs, half);
+                        let masked = _mm256_and_si256(differ, mask);
+                        let [low, high] = split(if MASKED { masked } else { differ });
+                        let (low, high) =
+                            (_mm256_shuffle_epi8(table, low), _mm256_shuffle_epi8(table, high));
+                        *bytes = _mm256_add_epi8(*bytes, _mm256_add_epi8(low, high));
                     }
                 }
             }
-            let (total, bytes) = (total.as_flattened_mut(), bytes.as_flattened());
-            for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
-                *total = _mm256_add_epi64(*total, _mm256_sad_epu8(*bytes, zero));
-            }
+        }
+        let (total, bytes) = (total.as_flattened_mut(), bytes.as_flattened());
+        for (total, bytes) in total.as_flattened_mut().iter_mut().zip(bytes.as_flattened()) {
+            *total = _mm256_add_epi64(*total, _mm256_sad_epu8(*bytes, zero));
         }
     }
     let weight = task.weight.wrapping_shl(digit as u32);

@@ -49,7 +49,7 @@ struct Group<'a> {
 /// many words as a byte can count.
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn counts<const PARTS: usize>(task: &Counts<'_>, sums: &mut [i32]) {
-    let depth = task.runs.words();
+    let depth = task.words.len();
     let mut rows = [[[[0; 2]; PARTS]; WORDS]; BLOCK];
     let mut columns = [[[[_mm256_setzero_si256(); 2]; 2]; WORDS]; GROUP];
     for row in (0..task.rows.len()).step_by(BLOCK) {
@@ -85,11 +85,11 @@ fn split_row<const PARTS: usize>(
     split: &mut Row<PARTS>,
 ) {
     let nibbles = |word: u64| [word, word >> 4].map(|word| word & 0x0F0F_0F0F_0F0F_0F0F);
-    for (word, split) in (word..task.runs.words()).zip(split) {
-        let (run, at) = (word / task.runs.len, word % task.runs.len);
-        split[0] = nibbles(task.run(row, digit, run)[at]);
+    let row = &task.rows[row];
+    for (word, split) in task.words[word..].iter().zip(split) {
+        split[0] = nibbles(task.signs(row, digit, word));
         if PARTS == SIGNS_AND_MASK {
-            split[1] = nibbles(task.mask_run(row, run)[at]);
+            split[1] = nibbles(task.holes(row, word));
         }
     }
 }
@@ -98,7 +98,7 @@ fn split_row<const PARTS: usize>(
 #[target_feature(enable = "avx2")]
 fn split_lines(task: &Counts<'_>, eight: usize, word: usize, splits: &mut [Line]) {
     let columns = task.eight(eight);
-    for (word, splits) in (word..).zip(splits) {
+    for (word, splits) in task.words[word..].iter().zip(splits) {
         let [first, second] = halves(columns.word(word));
         *splits = [split(first), split(second)];
     }

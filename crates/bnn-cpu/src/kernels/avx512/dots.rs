@@ -44,7 +44,7 @@ fn tile<const R: usize, const P: usize>(
     finish: &mut Finish<'_>,
 ) {
     let mut sums = [[_mm512_setzero_si512(); P]; R];
-    let (quads, len) = (task.runs.words(), task.runs.len);
+    let (quads, len) = (task.runs.items(), task.runs.len);
     let panel = &task.panels[first * quads * QUAD..].as_chunks::<64>().0[..quads * P];
     let mut rows: [&[[u8; QUAD]]; R] = [&[]; R];
     for run in 0..task.runs.count {
@@ -62,12 +62,9 @@ fn tile<const R: usize, const P: usize>(
             }
         }
     }
-    // A copy entry by entry: sums that others look into would lie in memory throughout the loops.
-    let mut values = [[_mm512_setzero_si512(); P]; R];
-    for at in 0..R {
-        for part in 0..P {
-            values[at][part] = sums[at][part];
-        }
+    // A copy of each: sums that others look into would lie in memory throughout the loops.
+    for (row, sums) in task.rows[row..].iter().zip(sums) {
+        let second = if P == 2 { sums[P - 1] } else { _mm512_setzero_si512() };
+        finish::write(finish, row, (first, P * SIXTEEN), [sums[0], second]);
     }
-    finish::write(finish, (task.rows, row), (first, P * SIXTEEN), &values);
 }

@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::super::{Finish, Out, Row};
+use super::super::{Finish, Out, PANEL, Row};
 use super::tiles::COLUMNS;
-use super::{lanes, load_integers, load_sixteen, store_reals, store_some_reals};
+use super::{load_sixteen, store_reals, store_some_reals};
 
 /// Asks for the lines that [`write`] will fill: they lie so far apart that no processor foresees them.
 #[inline]
@@ -18,83 +18,42 @@ pub(super) fn expect(finish: &Finish<'_>, (row, col): (usize, usize), width: usi
     }
 }
 
-/// Writes the values of a tile from a row and column on, of up to `width` columns; `counts` are those
-/// of sixteen columns to a register.
+/// Writes the values of a row in a panel, from a column on and of up to `width` columns; `counts` are
+/// those of sixteen columns to a register.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn write<const N: usize>(
+pub(super) fn write(
     finish: &mut Finish<'_>,
-    (rows, row): (&[Row], usize),
+    row: &Row,
     (col, width): (usize, usize),
-    counts: &[[__m512i; N]],
+    counts: [__m512i; PANEL / COLUMNS],
 ) {
     let width = width.min(finish.cols.saturating_sub(col));
-    let weight = _mm512_set1_epi32(finish.weight);
-    for ((row, at), counts) in (row..).zip(&rows[row..]).zip(counts) {
-        let line = &finish.lines[at.line + col..][..width];
-        let values = Values { most: _mm512_set1_epi32(at.most), weight, line, counts };
-        match &mut finish.out {
-            Out::Reals { scale, out, apart } => {
-                values.write(&mut out[row * *apart + col..][..width], *scale);
+    let line = finish.lines[row.line + col..].first_chunk::<PANEL>();
+    let line: &[[i32; COLUMNS]] = line.expect("lines reach the end of a panel").as_chunks().0;
+    let (most, weight) = (_mm512_set1_epi32(row.most), _mm512_set1_epi32(finish.weight));
+    let value = |at: usize| {
+        let weighted = _mm512_mullo_epi32(counts[at], weight);
+        _mm512_add_epi32(_mm512_add_epi32(most, load_sixteen(&line[at])), weighted)
+    };
+    match &mut finish.out {
+        Out::Reals { scale, out, apart } => {
+            let out = &mut out[row.to * *apart + col..][..width];
+            let scale = _mm512_set1_ps(*scale);
+            for (at, out) in out.chunks_mut(COLUMNS).enumerate() {
+                let reals = _mm512_mul_ps(_mm512_cvtepi32_ps(value(at)), scale);
+                match out.as_mut_array() {
+                    Some(out) => store_reals(out, reals),
+                    None => store_some_reals(out, reals),
+                }
             }
-            Out::Signs { out, apart } => {
-                let (word, bits) = (&mut out[row * *apart + col / 64], values.signs());
-                *word = bits << (col % 64) | if col.is_multiple_of(64) { 0 } else { *word };
-            }
         }
-    }
-}
-
-/// The values of a row of a tile: of as many columns as its line has numbers.
-struct Values<'a, const N: usize> {
-    most: __m512i,
-    weight: __m512i,
-    line: &'a [i32],
-    counts: &'a [__m512i; N],
-}
-
-impl<const N: usize> Values<'_, N> {
-    /// Writes them as reals.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn write(&self, out: &mut [f32], scale: f32) {
-        let scale = _mm512_set1_ps(scale);
-        let (whole, rest) = out.as_chunks_mut();
-        for (at, out) in whole.iter_mut().take(N).enumerate() {
-            let value =
-                _mm512_cvtepi32_ps(self.value(at, load_sixteen(&self.line.as_chunks().0[at])));
-            store_reals(out, _mm512_mul_ps(value, scale));
+        Out::Signs { out, apart } => {
+            let reached =
+                |at| u64::from(_mm512_cmpge_epi32_mask(value(at), _mm512_setzero_si512()));
+            let bits = (reached(0) | reached(1) << COLUMNS) & u64::MAX >> (64 - width.max(1));
+            let word = &mut out[row.to * *apart + col / 64];
+            *word = bits << (col % 64) | if col.is_multiple_of(64) { 0 } else { *word };
         }
-        if !rest.is_empty() {
-            let at = whole.len();
-            let value = self.value(at, load_integers(self.line.as_chunks::<COLUMNS>().1));
-            store_some_reals(rest, _mm512_mul_ps(_mm512_cvtepi32_ps(value), scale));
-        }
-    }
-
-    /// Packs those that are not negative.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn signs(&self) -> u64 {
-        let (whole, rest) = self.line.as_chunks();
-        let mut bits = 0;
-        for (at, line) in whole.iter().take(N).enumerate() {
-            let value = self.value(at, load_sixteen(line));
-            let signs = _mm512_cmpge_epi32_mask(value, _mm512_setzero_si512());
-            bits |= u64::from(signs) << (COLUMNS * at);
-        }
-        if !rest.is_empty() {
-            let value = self.value(whole.len(), load_integers(rest));
-            let zero = _mm512_setzero_si512();
-            let signs = _mm512_mask_cmpge_epi32_mask(lanes(rest.len()), value, zero);
-            bits |= u64::from(signs) << (COLUMNS * whole.len());
-        }
-        bits
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn value(&self, at: usize, line: __m512i) -> __m512i {
-        let weighted = _mm512_mullo_epi32(self.counts[at], self.weight);
-        _mm512_add_epi32(_mm512_add_epi32(self.most, line), weighted)
     }
 }

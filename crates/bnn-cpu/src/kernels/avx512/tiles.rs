@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::super::{Counts, EIGHT, Finish, PANEL};
+use super::super::{Counts, EIGHT, Finish, PANEL, Row};
 use super::{finish, load, load_integers, store_integers};
 
 /// Rows of a tile.
@@ -46,103 +46,108 @@ pub(super) fn finish(task: &Counts<'_>, finish: Finish<'_>) {
 /// it has. With its sixteen accumulators, four lines, a row and a mask it just fits the 32 registers.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn choose(task: &Counts<'_>, sink: Sink<'_>) {
-    match task.mask {
-        Some(_) => panels::<true>(task, sink),
-        None => panels::<false>(task, sink),
+    match (task.mask, task.words.len() == task.depth) {
+        (None, true) => panels::<false, true>(task, sink),
+        (None, false) => panels::<false, false>(task, sink),
+        (Some(_), true) => panels::<true, true>(task, sink),
+        (Some(_), false) => panels::<true, false>(task, sink),
     }
 }
 
 /// Panels stay in L1, one or all, while rows pass by.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn panels<const MASKED: bool>(task: &Counts<'_>, mut sink: Sink<'_>) {
+fn panels<const MASKED: bool, const WHOLE: bool>(task: &Counts<'_>, mut sink: Sink<'_>) {
     let (rows, panels) = (task.rows.len(), task.cols.div_ceil(PANEL));
     let step = if size_of_val(task.panels) <= NEAR { ROWS } else { rows.max(1) };
     for row in (0..rows).step_by(step) {
         for panel in 0..panels {
             let rows = row..rows.min(row + step);
             match task.wide(panel) {
-                1 => tiles::<1, MASKED>(task, rows, panel, &mut sink),
-                2 => tiles::<2, MASKED>(task, rows, panel, &mut sink),
-                3 => tiles::<3, MASKED>(task, rows, panel, &mut sink),
-                _ => tiles::<4, MASKED>(task, rows, panel, &mut sink),
+                1 => tiles::<1, MASKED, WHOLE>(task, rows, panel, &mut sink),
+                2 => tiles::<2, MASKED, WHOLE>(task, rows, panel, &mut sink),
+                3 => tiles::<3, MASKED, WHOLE>(task, rows, panel, &mut sink),
+                _ => tiles::<4, MASKED, WHOLE>(task, rows, panel, &mut sink),
             }
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn tiles<const P: usize, const MASKED: bool>(
+fn tiles<const P: usize, const MASKED: bool, const WHOLE: bool>(
     task: &Counts<'_>,
     rows: Range<usize>,
     panel: usize,
     sink: &mut Sink<'_>,
 ) {
-    let rest = rows.end - rows.len() % ROWS;
-    for row in (rows.start..rest).step_by(ROWS) {
-        tile::<ROWS, P, MASKED>(task, row, panel, sink);
+    let first = rows.start;
+    let (fours, rest) = task.rows[rows].as_chunks::<ROWS>();
+    for (at, rows) in fours.iter().enumerate() {
+        tile::<ROWS, P, MASKED, WHOLE>(task, (first + at * ROWS, rows), panel, sink);
     }
-    for row in rest..rows.end {
-        tile::<1, P, MASKED>(task, row, panel, sink);
+    let first = first + fours.len() * ROWS;
+    let (twos, ones) = rest.as_chunks::<2>();
+    for rows in twos {
+        tile::<2, P, MASKED, WHOLE>(task, (first, rows), panel, sink);
+    }
+    for rows in ones {
+        tile::<1, P, MASKED, WHOLE>(task, (first + 2 * twos.len(), &[*rows]), panel, sink);
     }
 }
 
 /// The counts of some rows and of a panel of `P` lines.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn tile<const R: usize, const P: usize, const MASKED: bool>(
+fn tile<const R: usize, const P: usize, const MASKED: bool, const WHOLE: bool>(
     task: &Counts<'_>,
-    row: usize,
+    (first, rows): (usize, &[Row; R]),
     panel: usize,
     sink: &mut Sink<'_>,
 ) {
     if let Sink::Values(finish) = sink {
-        (row..row + R).for_each(|row| finish::expect(finish, (row, panel * PANEL), P * EIGHT));
+        rows.iter().for_each(|row| finish::expect(finish, (row.to, panel * PANEL), P * EIGHT));
     }
+    let lines = &task.panel(panel).as_chunks::<P>().0[..task.depth];
     let mut total = [[_mm512_setzero_si512(); P]; R];
-    let (mut rows, mut masks): ([&[u64]; R], [&[u64]; R]) = ([&[]; R], [&[]; R]);
-    let (lines, len) = (task.panel(panel).as_chunks::<P>().0, task.runs.len);
     for digit in (0..task.digits).rev() {
-        for total in total.as_flattened_mut() {
-            *total = _mm512_slli_epi64::<1>(*total);
-        }
-        for run in 0..task.runs.count {
-            for at in 0..R {
-                rows[at] = task.run(row + at, digit, run);
-                masks[at] = if MASKED { task.mask_run(row + at, run) } else { rows[at] };
+        if digit + 1 < task.digits {
+            for total in total.as_flattened_mut() {
+                *total = _mm512_slli_epi64::<1>(*total);
             }
-            for (word, lines) in lines[run * len..][..len].iter().enumerate() {
-                let mut line = [_mm512_setzero_si512(); P];
-                line.iter_mut().zip(lines).for_each(|(line, words)| *line = load(words));
-                for at in 0..R {
-                    let signs = _mm512_set1_epi64(rows[at][word] as i64);
-                    let mask = _mm512_set1_epi64(masks[at][word] as i64);
-                    for (total, &line) in total[at].iter_mut().zip(&line) {
-                        let differ = if MASKED {
-                            _mm512_ternarylogic_epi64::<XOR_AND>(signs, line, mask)
-                        } else {
-                            _mm512_xor_si512(signs, line)
-                        };
-                        *total = _mm512_add_epi64(*total, _mm512_popcnt_epi64(differ));
-                    }
+        }
+        for (at, word) in task.words.iter().enumerate() {
+            let lines = if WHOLE { &lines[at] } else { &lines[word.column as usize] };
+            let mut line = [_mm512_setzero_si512(); P];
+            line.iter_mut().zip(lines).for_each(|(line, words)| *line = load(words));
+            for at in 0..R {
+                let signs = _mm512_set1_epi64(task.signs(&rows[at], digit, word) as i64);
+                let mask = if MASKED { task.holes(&rows[at], word) } else { u64::MAX };
+                let mask = _mm512_set1_epi64(mask as i64);
+                for (total, &line) in total[at].iter_mut().zip(&line) {
+                    let differ = if MASKED {
+                        _mm512_ternarylogic_epi64::<XOR_AND>(signs, line, mask)
+                    } else {
+                        _mm512_xor_si512(signs, line)
+                    };
+                    *total = _mm512_add_epi64(*total, _mm512_popcnt_epi64(differ));
                 }
             }
         }
     }
-    // Apart from the totals: these would lie in memory throughout the loops if others looked into them.
-    let mut counts = [[_mm512_setzero_si512(); P]; R];
     for at in 0..R {
-        for pair in 0..P.div_ceil(2) {
-            counts[at][pair] = join(total[at][2 * pair], total[at].get(2 * pair + 1).copied());
-        }
-    }
-    match sink {
-        Sink::Values(finish) => {
-            finish::write(finish, (task.rows, row), (panel * PANEL, P * EIGHT), &counts);
-        }
-        Sink::Sums(sums) => {
-            for (row, counts) in (row..).zip(&counts) {
-                let sums = &mut sums[row * task.eights() * EIGHT + panel * PANEL..][..P * EIGHT];
-                add(sums, task.weight, counts);
+        // Entry by entry: totals that others look into would lie in memory throughout the loops.
+        let high = |at: usize, half: usize| total[at].get(2 * half + 1).copied();
+        let half = |half: usize| match total[at].get(2 * half) {
+            Some(&low) => join(low, high(at, half)),
+            None => _mm512_setzero_si512(),
+        };
+        let counts = [half(0), half(1)];
+        match sink {
+            Sink::Values(finish) => {
+                finish::write(finish, &rows[at], (panel * PANEL, P * EIGHT), counts);
+            }
+            Sink::Sums(sums) => {
+                let place = (first + at) * task.eights() * EIGHT + panel * PANEL;
+                add(&mut sums[place..][..P * EIGHT], task.weight, &counts);
             }
         }
     }
