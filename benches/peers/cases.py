@@ -16,15 +16,21 @@ def all_cases():
             cases.append((name, "conv", (images, side, channels, outputs)))
     cases += [(f"network/mlp/b{b}", "mlp", (b,)) for b in (1, 100)]
     cases += [(f"network/convnet/b{b}", "convnet", (b,)) for b in (1, 16)]
-    return cases
+    trained = [("mlp", 100), ("convnet", 50)]
+    return cases + [(f"training/{name}/b{b}", "training", (name, b)) for name, b in trained]
+
+
+def words(count, salt):
+    """Words that look random, those of `bnn bench`, without their last 40 bits."""
+    at = np.arange(1, count + 1, dtype=np.uint64)
+    word = at * np.uint64((0x9E3779B97F4A7C15 + 2 * salt) % 2**64)
+    word = (word ^ (word >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return word >> np.uint64(40)
 
 
 def signs(rows, columns, salt):
     """The bits that `bnn bench` takes for signs: 1 for +1."""
-    at = np.arange(1, rows * columns + 1, dtype=np.uint64)
-    word = at * np.uint64((0x9E3779B97F4A7C15 + 2 * salt) % 2**64)
-    word = (word ^ (word >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    return ((word >> np.uint64(40)) & np.uint64(1)).astype(np.uint8).reshape(rows, columns)
+    return (words(rows * columns, salt) & np.uint64(1)).astype(np.uint8).reshape(rows, columns)
 
 
 def reals(bits):
@@ -117,8 +123,36 @@ def convnet_scores(x):
     return sign(x @ reals(middle).T) @ reals(last).T
 
 
+def training_layers(name):
+    """Outputs, side of the window, channels, and whether sums are pooled, of every layer."""
+    if name == "mlp":
+        return [(4096, 1, 784, False), (4096, 1, 4096, False), (4096, 1, 4096, False), (10, 1, 4096, False)]
+    channels = [3, *CONVOLUTIONS[:-1]]
+    convs = [(o, 3, c, at % 2 == 1) for at, (o, c) in enumerate(zip(CONVOLUTIONS, channels))]
+    return convs + [(1024, 1, 16 * 512, False), (1024, 1, 1024, False), (10, 1, 1024, False)]
+
+
+def training_weights(layer, outputs, inputs):
+    """Latent weights, uniform in [-1, 1)."""
+    reals = words(outputs * inputs, layer + 1).astype(np.float32) / np.float32(2**23) - 1
+    return reals.reshape(outputs, inputs)
+
+
+def training_batch(name, count, at):
+    """Bytes of images, the channels innermost, and their classes."""
+    shape = (784,) if name == "mlp" else (32, 32, 3)
+    images = words(count * int(np.prod(shape)), 100 + at).astype(np.uint8)
+    labels = words(count, 200 + at).astype(np.uint8) % 10
+    return images.reshape(count, *shape), labels.astype(np.int64)
+
+
 def adds(kind, shape):
     """Multiply-adds of one run."""
+    if kind == "training":
+        name, count = shape
+        sides = [32 >> (at // 2) if layer[1] > 1 else 1 for at, layer in enumerate(training_layers(name))]
+        layers = zip(sides, training_layers(name))
+        return 60 * count * sum(s * s * o * side * side * c for s, (o, side, c, _) in layers)
     if kind == "dense":
         rows, depth, outputs = shape
         return rows * depth * outputs

@@ -12,6 +12,7 @@ use crate::layer::Layer;
 use crate::model::Model;
 use crate::network::Network;
 use crate::product::{Signs, kernels};
+use crate::training::{self, Training};
 use crate::turns::{Interval, take_turns};
 use crate::{gradient, network, product};
 
@@ -44,6 +45,7 @@ pub(crate) enum Work {
     Layer(Layer),
     Gradient(Gradient),
     Network(Network),
+    Training(Training),
     Model(Box<Model>),
 }
 
@@ -97,7 +99,7 @@ pub struct Row {
 /// All cases.
 pub fn cases() -> Vec<Case> {
     let products = product::cases().into_iter();
-    products.chain(gradient::cases()).chain(network::cases()).collect()
+    products.chain(gradient::cases()).chain(network::cases()).chain(training::cases()).collect()
 }
 
 impl Case {
@@ -148,6 +150,7 @@ impl Case {
             Work::Layer(layer) => layer.contenders(kernels)?,
             Work::Gradient(gradient) => gradient.contenders(kernels, threads)?,
             Work::Network(network) => network.contenders(kernels)?,
+            Work::Training(training) => training.contenders(kernels, threads, rivals)?,
             Work::Model(model) => model.contenders(kernels, threads)?,
         };
         if !rivals {

@@ -23,6 +23,7 @@ mod peaks;
 mod product;
 mod rival_network;
 mod rivals;
+mod training;
 mod turns;
 
 pub use case::{Case, Limit, Row, Timed, cases};

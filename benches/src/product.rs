@@ -147,11 +147,13 @@ pub(crate) fn kernels(threads: usize) -> Result<Vec<Cpu>> {
 
 /// Signs that look random.
 pub(crate) fn signs((rows, cols): (usize, usize), salt: usize) -> BitMatrix {
-    let mix = |at: usize| (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 + 2 * salt as u64);
-    BitMatrix::from_fn(rows, cols, |row, col| {
-        let word = mix(row * cols + col);
-        (word ^ word >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40 & 1 == 1
-    })
+    BitMatrix::from_fn(rows, cols, |row, col| word(row * cols + col, salt) >> 40 & 1 == 1)
+}
+
+/// A word that looks random, for a place and a salt.
+pub(crate) fn word(at: usize, salt: usize) -> u64 {
+    let word = (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 + 2 * salt as u64);
+    (word ^ word >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
 }
 
 /// The rows that meet the weights as reals; taps outside the grid are 0.

@@ -308,13 +308,6 @@ impl Kernel {
     }
 }
 
-impl Runs {
-    /// Items of a row.
-    pub(crate) fn items(&self) -> usize {
-        self.count * self.len
-    }
-}
-
 impl Word {
     /// The words of rows that lie side by side.
     pub(crate) fn row(words: usize) -> Vec<Self> {

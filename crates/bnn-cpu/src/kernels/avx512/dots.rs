@@ -44,7 +44,7 @@ fn tile<const R: usize, const P: usize>(
     finish: &mut Finish<'_>,
 ) {
     let mut sums = [[_mm512_setzero_si512(); P]; R];
-    let (quads, len) = (task.runs.items(), task.runs.len);
+    let (quads, len) = (task.runs.count * task.runs.len, task.runs.len);
     let panel = &task.panels[first * quads * QUAD..].as_chunks::<64>().0[..quads * P];
     let mut rows: [&[[u8; QUAD]]; R] = [&[]; R];
     for run in 0..task.runs.count {
