@@ -51,7 +51,7 @@ impl Model {
     pub(crate) fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Contenders> {
         let Self { network, images, .. } = self;
         let first = images.slice_axis(Axis(0), (..1).into());
-        let want = Session::new(&Reference, network)?.scores(first)?;
+        let want = Session::of_codes(&Reference, network)?.scores(first)?;
         let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
         let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
         let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
@@ -137,7 +137,7 @@ mod tests {
         let grid = bnn_core::Grid { height: 5, width: 3 };
         let classes = ["a", "b", "c"].map(String::from).into();
         let hidden = vec![dense(65, 15), dense(70, 65)];
-        Frozen { input: Input { grid, channels: 1 }, hidden, output, classes }
+        Frozen { input: Input { grid, channels: 1 }, hidden, output, classes, preprocess: None }
     }
 
     /// More images than go into one batch.

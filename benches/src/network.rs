@@ -97,7 +97,7 @@ impl Network {
             beta: vec![0.0; CLASSES],
         };
         let classes = (0..CLASSES).map(|class| class.to_string()).collect();
-        Frozen { input, hidden, output, classes }
+        Frozen { input, hidden, output, classes, preprocess: None }
     }
 }
 
@@ -152,7 +152,7 @@ impl Ours {
     ) -> Result<Self> {
         // A benchmark's process owns these to its end, so that a contender can borrow them.
         let (cpu, network) = (Box::leak(Box::new(cpu.clone())), network.clone());
-        let session = Session::new(&*cpu, Box::leak(Box::new(network)))?;
+        let session = Session::of_codes(&*cpu, Box::leak(Box::new(network)))?;
         let scores = Array2::zeros((images.nrows(), session.network().classes.len()));
         Ok(Self { cpu, session, images: images.clone(), batch, scores })
     }

@@ -35,11 +35,29 @@ struct OnDevice<B: BinaryBackend> {
 }
 
 impl<'a, B: BinaryBackend> Session<'a, B> {
-    /// Puts a network on a backend.
+    /// Puts a network that reads pixels on a backend.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the network reads codes that preprocessing makes of pixels; what the
+    /// network's own check or the device says.
+    pub fn new(backend: &'a B, network: &'a Frozen) -> Result<Self> {
+        if let Some(done) = &network.preprocess {
+            let why = format!(
+                "the network reads images preprocessed by `{}` and would misjudge pixels; prepare \
+                 them first, then take `Session::of_codes`",
+                done.steps.join("`, `"),
+            );
+            return Err(Error::value("session", why));
+        }
+        Self::of_codes(backend, network)
+    }
+
+    /// Puts a network on a backend that is given images as the network's
+    /// [`preprocess`](Frozen::preprocess) says: codes, or pixels where it says nothing.
     ///
     /// # Errors
     /// What the network's own check or the device says.
-    pub fn new(backend: &'a B, network: &'a Frozen) -> Result<Self> {
+    pub fn of_codes(backend: &'a B, network: &'a Frozen) -> Result<Self> {
         network.check()?;
         let put = |code: &Planes| backend.put_code(&HostCode::Planes(code.clone()));
         let hidden = network.hidden.iter().map(|block| {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::envelope::{self, Opened, Tensor};
 use crate::{
-    BitMatrix, Error, Frozen, Gather, Hidden, Input, Levels, Matrix, Output, Planes, Pool, Result,
+    BitMatrix, Error, Frozen, Gather, Hidden, Input, Levels, Matrix, Output, Planes, Pool,
+    Preprocess, Result,
 };
 
 const KIND: &str = "frozen";
@@ -18,6 +19,9 @@ struct Header {
     hidden: Vec<HiddenHeader>,
     output: OutputHeader,
     classes: Vec<String>,
+    /// Absent for networks that read pixels as they are: readers that do not know it refuse the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preprocess: Option<Preprocess>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +71,8 @@ impl Frozen {
             tensors.push(reals(format!("output.{name}"), numbers));
         }
         let output = OutputHeader { weights, gather: *gather };
-        let header = Header { input: self.input, hidden, output, classes: self.classes.clone() };
+        let (classes, preprocess) = (self.classes.clone(), self.preprocess.clone());
+        let header = Header { input: self.input, hidden, output, classes, preprocess };
         envelope::write(KIND, &header, &tensors)
     }
 
@@ -100,6 +105,7 @@ impl Frozen {
                 beta: read_reals(&file, "output.beta")?,
             },
             classes: file.header.classes.clone(),
+            preprocess: file.header.preprocess.clone(),
         };
         network.check()?;
         Ok(network)

@@ -21,6 +21,23 @@ pub struct Frozen {
     pub output: Output,
     /// Name of every class, in the order of the scores.
     pub classes: Vec<String>,
+    /// What makes pixels the bytes that it reads; none if it reads them as they are.
+    pub preprocess: Option<Preprocess>,
+}
+
+/// What was done to the bytes of images before a network read them.
+///
+/// It is a record: this crate does none of it, and a [`Session`](crate::Session) of such a network has
+/// to be asked for by another name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// The steps in order, such as `zca ridge 1e-5`.
+    pub steps: Vec<String>,
+    /// The magnitude that codes 0 and 255 stand for: code `u` is `limit * (2u - 255) / 255`.
+    pub limit: f32,
+    /// SHA-256 of the steps with all that was fitted to the training images.
+    pub digest: String,
 }
 
 /// The byte images a network reads; a byte `u` stands for `(2u - 255) / 255`.
@@ -143,6 +160,13 @@ impl Frozen {
         let shape = self.output.check(shape, bound).map_err(at("output"))?;
         if shape.0 != 1 {
             return Err(Error::format("output", format!("{} rows of scores per image", shape.0)));
+        }
+        if self
+            .preprocess
+            .as_ref()
+            .is_some_and(|done| !(done.limit > 0.0 && done.limit.is_finite()))
+        {
+            return Err(Error::format("preprocess", "the limit of the codes is not positive"));
         }
         if self.classes.len() != shape.1 {
             let why = format!("{} names for {} scores", self.classes.len(), shape.1);

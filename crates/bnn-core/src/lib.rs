@@ -31,7 +31,7 @@ pub use code::{BYTE_SCALE, HostCode, Planes, sum_bound};
 pub use deploy::{Classifier, Session};
 pub use error::{Error, Result};
 pub use float_backend::{Activation, FloatBackend};
-pub use frozen::{Frozen, Hidden, Input, Output, Pool};
+pub use frozen::{Frozen, Hidden, Input, Output, Pool, Preprocess};
 pub use gather::{Gather, Grid, Window};
 pub use matrix::{Matrix, MatrixView};
 pub use norm::{Norm, Spread};

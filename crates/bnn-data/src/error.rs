@@ -98,6 +98,14 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// Preprocessing that the images do not allow.
+    #[error("preprocess, `{step}`: {why}")]
+    Preprocess {
+        /// The step.
+        step: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// Batches that the images cannot give.
     #[error("batches of {batch} from step {start} on, of {images} images: {why}")]
     Batches {

@@ -1,10 +1,12 @@
 //! Byte images with their labels, and the three sets of them that make a data set.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{ArcArray2, ArrayView2, Axis, Slice};
 use sha2::{Digest, Sha256};
 
+use crate::preprocess::Transform;
 use crate::{Error, Result, digest};
 
 /// Labelled byte images of one size; a clone shares the pixels.
@@ -114,12 +116,17 @@ impl Images {
         tail
     }
 
+    /// All bytes, to change them in place; they are copied first where a clone shares them.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        self.pixels.as_slice_mut().expect("rows are contiguous")
+    }
+
     fn shape(&self) -> [usize; 4] {
         [self.height, self.width, self.channels(), self.classes]
     }
 
     /// Feeds what makes these images to a digest.
-    fn feed(&self, digest: &mut Sha256) {
+    pub(crate) fn feed(&self, digest: &mut Sha256) {
         for size in self.shape().into_iter().chain([self.len()]) {
             digest.update((size as u64).to_le_bytes());
         }
@@ -142,6 +149,8 @@ pub struct Dataset {
     /// Images to judge by.
     pub test: Images,
     class_names: Vec<String>,
+    /// What made its bytes codes, if anything did.
+    preparation: Option<Arc<Transform>>,
 }
 
 impl Dataset {
@@ -153,7 +162,36 @@ impl Dataset {
         assert_eq!(train.shape(), validation.shape(), "training and validation images differ");
         assert_eq!(train.shape(), test.shape(), "training and test images differ");
         let class_names = (0..train.classes()).map(|class| class.to_string()).collect();
-        Self { name: name.into(), train, validation, test, class_names }
+        Self { name: name.into(), train, validation, test, class_names, preparation: None }
+    }
+
+    /// The data set with all images turned into codes, in place where nobody shares them; the
+    /// transform stays with it.
+    ///
+    /// # Errors
+    /// [`Error::Preprocess`] if that was done before, or if the transform was fitted to images of
+    /// another size.
+    pub fn prepare(mut self, transform: Arc<Transform>, threads: usize) -> Result<Self> {
+        let refused = |why: String| Err(Error::Preprocess { step: self.name.clone(), why });
+        if self.preparation.is_some() {
+            return refused("its images are codes already; load it anew".into());
+        }
+        let (size, [height, width, channels, _]) = (transform.parts().size, self.train.shape());
+        if size != (height, width, channels) {
+            return refused(format!(
+                "its images are {height} x {width} x {channels}, the transform is for {} x {} x {}",
+                size.0, size.1, size.2
+            ));
+        }
+        for images in [&mut self.train, &mut self.validation, &mut self.test] {
+            transform.apply(images.bytes_mut(), threads)?;
+        }
+        Ok(Self { preparation: Some(transform), ..self })
+    }
+
+    /// What turned its images into codes; none if they are bytes of pixels.
+    pub fn preparation(&self) -> Option<&Transform> {
+        self.preparation.as_deref()
     }
 
     /// The same data set with names for its classes, in the order of their numbers.

@@ -7,6 +7,8 @@ mod augment;
 mod batches;
 mod random;
 
+pub mod preprocess;
+
 mod catalog;
 mod lookup;
 

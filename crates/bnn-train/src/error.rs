@@ -62,6 +62,14 @@ pub enum Error {
         /// What differs.
         why: String,
     },
+    /// A file of fitted preprocessing that is absent, damaged, or another one.
+    #[error("{}: {why}", path.display())]
+    Preprocess {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// The run was asked to stop, and its checkpoint is written.
     #[error("interrupted in epoch {epoch}, step {step}")]
     Interrupted {

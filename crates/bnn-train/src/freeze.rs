@@ -18,7 +18,7 @@ struct HostNorm {
 
 impl<B: TrainBackend> Net<B> {
     /// The network as packed signs and integer thresholds; scores equal those of
-    /// [`Net::evaluate`] in every bit.
+    /// [`Net::evaluate`] in every bit. What was done to its images is not recorded in it.
     ///
     /// # Errors
     /// [`Error::Value`] if weights or activations are real; what the backend says.
@@ -48,7 +48,7 @@ impl<B: TrainBackend> Net<B> {
         let weights = negate_columns(last.host_code(backend)?, &inverted);
         let HostNorm { mean, gain, beta } = host_norm(backend, last)?;
         let output = Output { weights, gather: last.form.gather, mean, gain, beta };
-        Ok(Frozen { input: self.input, hidden, output, classes })
+        Ok(Frozen { input: self.input, hidden, output, classes, preprocess: None })
     }
 }
 

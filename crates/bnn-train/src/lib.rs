@@ -16,6 +16,7 @@ pub mod evaluate;
 mod file;
 pub mod folder;
 mod identity;
+pub mod preprocess;
 mod progress;
 pub mod report;
 pub mod run;
@@ -23,7 +24,7 @@ pub mod run;
 mod error;
 
 pub use error::{Error, Result};
-pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE};
+pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE, PREPROCESS_FILE};
 pub use report::{EpochReport, LayerReport, Outcome, Score};
 pub use run::{Observer, Options, run};
 pub use schedule::Schedule;

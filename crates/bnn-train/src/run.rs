@@ -14,7 +14,7 @@ use crate::net::{Batch, Net, StepTally};
 use crate::progress::{Progress, Sums};
 use crate::report::{EpochReport, Outcome, best};
 use crate::spec::Spec;
-use crate::{Error, Result, file};
+use crate::{Error, Result, file, preprocess};
 
 /// Time from one best network that is written at once to the next: with the state of its run it can
 /// be hundreds of megabytes.
@@ -60,7 +60,8 @@ impl Observer for () {}
 /// whether the run was interrupted or not.
 ///
 /// # Errors
-/// [`Error::Spec`] if spec and data do not fit, [`Error::Diverged`], [`Error::File`],
+/// [`Error::Spec`] if spec and data do not fit, or if the images are not
+/// [prepared](crate::preprocess::prepare) as the spec says; [`Error::Diverged`], [`Error::File`],
 /// [`Error::Checkpoint`], [`Error::Interrupted`]; what the backend or the data set says.
 pub fn run<B: FloatBackend>(
     backend: &B,
@@ -112,6 +113,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         seed: u64,
         options: &'a Options,
     ) -> Result<Self> {
+        preprocess::check(&spec.preprocess, data)?;
         let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
         if !net.freezes()
@@ -125,6 +127,9 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         {
             progress = checkpoint::read(&out.checkpoint(), backend, &identity, &mut net)?;
             restore(&out.model(), &progress.model)?;
+        }
+        if let (Some(out), Some(transform)) = (&options.out, data.preparation()) {
+            preprocess::keep(transform, &out.preprocess())?;
         }
         let now = Instant::now();
         let pending = Vec::with_capacity(READ_EVERY);
@@ -231,8 +236,9 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         if !self.net.freezes() {
             return Ok(());
         }
-        let frozen = self.net.freeze(self.backend, self.data.class_names())?;
-        let session = Session::new(self.backend, &frozen)?;
+        let mut frozen = self.net.freeze(self.backend, self.data.class_names())?;
+        frozen.preprocess = self.data.preparation().map(preprocess::record);
+        let session = Session::of_codes(self.backend, &frozen)?;
         let batch = self.net.evaluation_batch(self.spec.train.batch);
         let again = frozen_scores(&session, &self.data.test, batch)?;
         check_equal(test, &again)?;

@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 
 use bnn_core::{
-    BitMatrix, Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool, sum_bound,
+    BitMatrix, Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool,
+    Preprocess, sum_bound,
 };
 use serde::Serialize;
 
 use crate::Result;
 use crate::block::BlockForm;
 use crate::form::forms;
-use crate::spec::Spec;
+use crate::spec::{Chain, Spec};
 
 /// A network before its training, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,7 +25,8 @@ pub struct Summary {
     pub total: Total,
     /// Outputs with a norm, each with a gain, an offset, a running mean and a running deviation.
     pub norm_channels: usize,
-    /// Size of the frozen model's file; none if weights or activations are real.
+    /// Size of the frozen model's file, to within a few bytes if images are preprocessed; none if weights
+    /// or activations are real.
     pub model_bytes: Option<usize>,
     /// Memory that training takes.
     pub memory: Memory,
@@ -125,7 +127,7 @@ impl Summary {
             memory: Memory::new(&layers, norm_channels, spec.train.batch),
             total,
             norm_channels,
-            model_bytes: model_bytes(&forms, input, classes)?,
+            model_bytes: model_bytes(&forms, input, classes, &spec.preprocess)?,
             layers,
         })
     }
@@ -305,11 +307,17 @@ fn model_bytes(
     forms: &[BlockForm],
     input: Input,
     classes: Vec<String>,
+    chain: &Chain,
 ) -> bnn_core::Result<Option<usize>> {
     if !forms.iter().all(BlockForm::is_quantized) {
         return Ok(None);
     }
-    Ok(Some(blank(forms, input, classes).to_bytes()?.len()))
+    let mut network = blank(forms, input, classes);
+    if !chain.is_linear() {
+        let (steps, digest) = (chain.clone().into(), "0".repeat(64));
+        network.preprocess = Some(Preprocess { steps, limit: 1.5, digest });
+    }
+    Ok(Some(network.to_bytes()?.len()))
 }
 
 /// A frozen network of clear bits: as large as any that training will make of these forms, which are
@@ -339,6 +347,7 @@ fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
         hidden: rest.iter().map(hidden).collect(),
         output: Output { weights, gather: last.gather, mean, gain, beta },
         classes,
+        preprocess: None,
     }
 }
 

@@ -70,5 +70,9 @@ fn core_code(error: &bnn_core::Error) -> u8 {
 }
 
 fn data_code(error: &bnn_data::Error) -> u8 {
-    if matches!(error, bnn_data::Error::Missing { .. }) { 3 } else { 1 }
+    match error {
+        bnn_data::Error::Preprocess { .. } => 2, // a spec that does not fit its images
+        bnn_data::Error::Missing { .. } => 3,
+        _ => 1,
+    }
 }

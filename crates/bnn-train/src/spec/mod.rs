@@ -3,6 +3,7 @@
 mod block;
 mod data;
 mod names;
+mod preprocess;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::{Error, Result, Schedule};
 
 pub use block::BlockSpec;
 pub use names::{Clip, LastBatch, NormName, OptimizerName, QuantName, StepScale};
+pub use preprocess::Chain;
 pub use values::{Activations, Weights};
 
 /// An experiment: the paper's own setting, and what each tier overrides.
@@ -33,6 +35,9 @@ pub struct Spec {
     /// What differs from the paper.
     #[serde(default)]
     pub deviations: Vec<String>,
+    /// What is done to images before anything is trained on them; nothing by default.
+    #[serde(default, skip_serializing_if = "Chain::is_linear")]
+    pub preprocess: Chain,
     /// The network.
     pub net: NetSpec,
     /// The training.
@@ -204,6 +209,11 @@ impl Spec {
         }
         self.net.check()?;
         self.train.check()?;
+        if self.train.augment.crop > 0 && !self.preprocess.is_linear() {
+            let why = "crops pad with black, which preprocessed images have no code for; want 0, or \
+                       `preprocess` left out";
+            return Err(Error::spec("train.augment.crop", why));
+        }
         for (metric, expect) in &self.expect {
             let sound = |bound: Option<f64>| bound.is_none_or(f64::is_finite);
             if !sound(expect.at_most) || !sound(expect.at_least) || expect.contradicts() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
 
-use crate::commands::{DataDir, eval, read_model};
+use crate::commands::{DataDir, eval, for_network, read_model};
 use crate::output;
 
 /// How much slower than the best kernel the one that is taken may be, to pass the check.
@@ -122,6 +122,7 @@ fn model_case(path: &Path, data: &str, data_dir: &DataDir) -> Result<Case> {
     let data = data_dir.load(data)?; // first: its absence has an exit code of its own
     let network = read_model(path)?;
     eval::check_fit(&network, &data).with_context(|| path.display().to_string())?;
+    let data = for_network(&network, path, data, 1)?;
     let images = data.test.rows(0..data.test.len()).to_owned();
     Ok(Case::model(format!("model/{}", data.name), network, images, data.test.labels.clone())?)
 }

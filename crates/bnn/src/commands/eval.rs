@@ -11,10 +11,13 @@ use bnn_train::evaluate::{frozen_scores, score};
 use bnn_train::run::input;
 use serde_json::json;
 
-use crate::commands::{BATCH, DataDir, Device, read_model};
+use crate::commands::{BATCH, DataDir, Device, for_network, read_model};
 use crate::output;
 
 /// Evaluate a frozen model on the test images of a data set.
+///
+/// A model that was trained on preprocessed images is given its images preprocessed alike; if they
+/// were whitened, the file `preprocess.safetensors` must lie beside the model.
 ///
 /// Example: bnn eval runs/first/model.safetensors --data digits
 #[derive(clap::Args)]
@@ -38,6 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
     let network = read_model(&args.model)?;
     let data = args.data_dir.load(&args.data)?;
     check_fit(&network, &data).with_context(|| args.model.display().to_string())?;
+    let data = for_network(&network, &args.model, data, args.device.threads())?;
     let backend = args.device.backend.as_deref().unwrap_or("auto");
     let job = Evaluate { network: &network, data: &data };
     let done = with_backend(backend, args.device.threads, job)??;
@@ -74,7 +78,7 @@ impl WithBackend for Evaluate<'_> {
     type Output = Result<serde_json::Value>;
 
     fn run<B: TrainBackend>(self, backend: &B) -> Self::Output {
-        let session = Session::new(backend, self.network)?;
+        let session = Session::of_codes(backend, self.network)?;
         let images = &self.data.test;
         let started = Instant::now();
         let scores = frozen_scores(&session, images, BATCH)?;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bnn_core::{Frozen, Hidden};
+use bnn_core::{Frozen, Hidden, Preprocess};
 use bnn_train::kernels::unique_share;
+use bnn_train::preprocess;
 use bnn_train::summary::{self, LayerSummary, Total};
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +16,8 @@ use crate::output;
 
 /// Show what a frozen model is made of: layers, bits, bytes, operations, thresholds.
 ///
+/// `preprocess` is what is done to images before the network reads them, and whether all that it takes
+/// is here.
 /// `bits` are those of an input and of a weight. `constant` counts the neurons whose thresholds all
 /// lie beyond every sum that their inputs can make: they tell nothing about an image.
 /// `kernels` is the share of a convolution's 2-D kernels that differ, per input channel and up to sign.
@@ -53,15 +56,29 @@ pub fn run(args: &Args) -> Result<()> {
     let place = || args.model.display().to_string();
     let file_bytes = std::fs::metadata(&args.model).with_context(place)?.len();
     let layers = summary::layers(&network).with_context(place)?;
+    let absent = preprocess::for_model(&network, &args.model).err().map(|error| error.to_string());
     if args.json {
-        json(&network, &layers, file_bytes)
+        output::line(&json(&network, &layers, file_bytes, absent)?)
     } else {
-        text(&network, &layers, file_bytes)
+        output::line(&text(&network, &layers, file_bytes)?)?;
+        preprocess_line(&network, absent).map_or(Ok(()), |line| output::line(&line))
     }
-    .and_then(|text| output::line(&text))
 }
 
-fn json(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
+/// What is done to images, and what of it is not here.
+fn preprocess_line(network: &Frozen, absent: Option<String>) -> Option<String> {
+    let Preprocess { steps, limit, digest } = network.preprocess.as_ref()?;
+    let state = absent.unwrap_or_else(|| "here".into());
+    let steps = steps.join(", ");
+    Some(format!("preprocess  {steps}; codes up to {limit}; fitted {digest:.12}: {state}"))
+}
+
+fn json(
+    network: &Frozen,
+    layers: &[LayerSummary],
+    file_bytes: u64,
+    absent: Option<String>,
+) -> Result<String> {
     let thresholds = thresholds(network, layers).map(Some).chain([None]);
     let kernels = network.hidden.iter().map(unique_share).chain([None]);
     let inspected = layers.iter().zip(thresholds).zip(kernels);
@@ -70,13 +87,18 @@ fn json(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<St
         thresholds,
         unique_kernels,
     });
-    Ok(serde_json::to_string(&json!({
+    let mut value = json!({
         "input": network.input,
         "classes": network.classes,
         "file_bytes": file_bytes,
         "layers": inspected.collect::<Vec<_>>(),
         "total": Total::of(layers),
-    }))?)
+    });
+    if let Some(done) = &network.preprocess {
+        value["preprocess"] = json!(done);
+        value["preprocess"]["absent"] = json!(absent);
+    }
+    Ok(serde_json::to_string(&value)?)
 }
 
 fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
@@ -146,7 +168,7 @@ mod tests {
         let output = Output { weights: signs(3, inputs), gather, mean, gain, beta };
         let input = Input { grid: Grid { height: side, width: side }, channels: 1 };
         let classes = ["ant", "bee", "cat"].map(String::from).into();
-        Frozen { input, hidden, output, classes }
+        Frozen { input, hidden, output, classes, preprocess: None }
     }
 
     fn mlp() -> Frozen {
@@ -189,7 +211,7 @@ mod tests {
         let layers = summary::layers(&network).unwrap();
         insta::assert_snapshot!(text(&network, &layers, 2636).unwrap());
         let json: serde_json::Value =
-            serde_json::from_str(&json(&network, &layers, 2636).unwrap()).unwrap();
+            serde_json::from_str(&json(&network, &layers, 2636, None).unwrap()).unwrap();
         insta::assert_snapshot!(format!("{json:#}"));
     }
 

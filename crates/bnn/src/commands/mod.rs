@@ -11,11 +11,12 @@ pub mod spec;
 pub mod train;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
-use bnn_train::{Error, Spec};
+use bnn_train::{Error, Spec, preprocess};
 
 /// Images that cross to the backend at a time.
 const BATCH: usize = 1000;
@@ -62,6 +63,20 @@ fn read_model(path: &Path) -> Result<Frozen> {
     let place = || path.display().to_string();
     let bytes = std::fs::read(path).with_context(place)?;
     Frozen::from_bytes(&bytes).with_context(place)
+}
+
+/// A data set whose test images are as a network reads them; where that takes work, the other images
+/// are dropped.
+fn for_network(
+    network: &Frozen,
+    model: &Path,
+    mut data: Dataset,
+    threads: usize,
+) -> Result<Dataset> {
+    let Some(transform) = preprocess::for_model(network, model)? else { return Ok(data) };
+    data.train.truncate(0);
+    data.validation.truncate(0);
+    Ok(data.prepare(Arc::new(transform), threads)?)
 }
 
 /// Reads a spec file.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use bnn::{WithBackend, with_backend};
 use bnn_core::{Frozen, Matrix, Session, TrainBackend};
+use bnn_data::preprocess::Transform;
+use bnn_train::preprocess;
 use ndarray::ArrayView2;
 use serde::Serialize;
 
@@ -20,6 +22,9 @@ const TOP: usize = 3;
 ///
 /// Prints of every image its class, the margin by which that class wins over the second, and the best
 /// scores. Scores compare classes of one image; they are no probabilities.
+///
+/// A model that was trained on preprocessed images is given its images preprocessed alike; if they
+/// were whitened, the file `preprocess.safetensors` must lie beside the model.
 ///
 /// Images must have the size that the model reads. Grey stands for colours of equal parts; colours
 /// are not turned into grey, nor is transparency filled in.
@@ -69,7 +74,8 @@ struct ClassScore<'a> {
 pub fn run(args: &Args) -> Result<()> {
     let network = read_model(&args.model)?;
     let backend = args.device.backend.as_deref().unwrap_or("auto");
-    let job = Predict { args, network: &network };
+    let transform = preprocess::for_model(&network, &args.model)?;
+    let job = Predict { args, network: &network, transform: transform.as_ref() };
     let failed = with_backend(backend, args.device.threads, job)??;
     ensure!(failed == 0, "{failed} of {} images could not be read", args.images.len());
     Ok(())
@@ -78,6 +84,8 @@ pub fn run(args: &Args) -> Result<()> {
 struct Predict<'a> {
     args: &'a Args,
     network: &'a Frozen,
+    /// What makes pixels the codes that the network reads.
+    transform: Option<&'a Transform>,
 }
 
 impl WithBackend for Predict<'_> {
@@ -85,7 +93,7 @@ impl WithBackend for Predict<'_> {
     type Output = Result<usize>;
 
     fn run<B: TrainBackend>(self, backend: &B) -> Self::Output {
-        let session = Session::new(backend, self.network)?;
+        let session = Session::of_codes(backend, self.network)?;
         let mut failed = 0;
         for paths in self.args.images.chunks(BATCH) {
             let pictures: Vec<_> = paths.iter().map(|path| self.read(path)).collect();
@@ -111,6 +119,9 @@ impl Predict<'_> {
         let mut bytes = picture::read(path, self.network.input).with_context(place)?;
         if self.args.invert {
             bytes.iter_mut().for_each(|byte| *byte = !*byte); // 255 - byte
+        }
+        if let Some(transform) = self.transform {
+            transform.apply(&mut bytes, 1)?;
         }
         Ok(bytes)
     }

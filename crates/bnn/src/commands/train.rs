@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bnn::{WithBackend, with_backend};
-use bnn_core::FloatBackend;
+use bnn_core::{FloatBackend, Preprocess};
 use bnn_data::Dataset;
+use bnn_data::preprocess::Transform;
+use bnn_train::preprocess::{self, Prepared, record};
 use bnn_train::run::input;
 use bnn_train::{
     EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, Summary,
@@ -25,7 +27,9 @@ use crate::{memory, output};
 /// Writes `model.safetensors` (bits and thresholds only; for `bnn eval`) into the folder of the run,
 /// and on the way `checkpoint.safetensors` (latent weights and optimizer state; for --resume), which
 /// is removed when the run ends. A network with real weights or activations (a float baseline) is
-/// trained and evaluated only: there are no bits to freeze, and no model is written.
+/// trained and evaluated only: there are no bits to freeze, and no model is written. Where images are
+/// whitened, what was fitted for it is kept beside the model in `preprocess.safetensors`, which the
+/// model is useless without, and in the user's cache folder for the next run.
 ///
 /// Before it starts it tells what the network is made of and about how much memory it will take.
 ///
@@ -96,14 +100,32 @@ pub fn run(args: &Args) -> Result<()> {
             .context("--checkpoint-every must be a positive number of minutes")?,
         keep_checkpoint: args.keep_checkpoint,
     };
+    let digest = data.digest();
+    let data = prepare(&spec, data, args)?;
     let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
     let steps = spec.train.plan().steps(data.train.len())?;
-    let job = Train { args, spec: &spec, data: &data, summary: &summary, steps, options: &options };
+    let (spec, data, digest) = (&spec, &data, &digest);
+    let job = Train { args, spec, data, digest, summary: &summary, steps, options: &options };
     with_backend(backend, args.device.threads, job)??;
     if !args.keep_checkpoint {
         remove(&checkpoint).with_context(|| checkpoint.display().to_string())?;
     }
     Ok(())
+}
+
+/// Does to the images what the spec says.
+fn prepare(spec: &Spec, data: Dataset, args: &Args) -> Result<Dataset> {
+    let cache = args.data_dir.lookup().cache;
+    let place = || args.spec.display().to_string();
+    let threads = args.device.threads();
+    let Prepared { data, uncached } =
+        preprocess::prepare(&spec.preprocess, data, cache.as_deref(), threads)
+            .with_context(place)?;
+    if let Some(error) = uncached {
+        let why = anyhow::Error::from(error);
+        eprintln!("what was fitted is not kept for other runs: {why:#}");
+    }
+    Ok(data)
 }
 
 /// Removes a file that may not be there: a short run has written none.
@@ -127,6 +149,8 @@ struct Train<'a> {
     args: &'a Args,
     spec: &'a Spec,
     data: &'a Dataset,
+    /// Of the data set before anything was done to its images.
+    digest: &'a str,
     summary: &'a Summary,
     /// Steps of an epoch.
     steps: usize,
@@ -137,7 +161,7 @@ impl WithBackend for Train<'_> {
     type Output = Result<()>;
 
     fn run<B: FloatBackend>(self, backend: &B) -> Result<()> {
-        let Self { args, spec, data, options, .. } = self;
+        let Self { args, spec, data, digest, options, .. } = self;
         let seed = args.seed.unwrap_or(spec.seeds[0]);
         let started = Instant::now();
         let mut watch = Watch::new(args.json, spec.last_epoch())?;
@@ -153,7 +177,8 @@ impl WithBackend for Train<'_> {
                     "event": "done",
                     "backend": backend.name(),
                     "data": data.name,
-                    "data_digest": data.digest(),
+                    "data_digest": digest,
+                    "preprocess": data.preparation().map(record),
                     "seed": seed,
                     "threads": args.device.threads(),
                 }),
@@ -217,14 +242,21 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) ->
             bytes_text(memory.checkpoint),
         ),
         format!(
-            "images      {name}: {} to train, {} to validate, {} to test",
+            "images      {name}: {} to train, {} to validate, {} to test{}",
             count(train.len()),
             count(validation.len()),
             count(test.len()),
+            data.preparation().map_or_else(String::new, prepared),
         ),
         format!("epochs      {epochs} of {steps} steps, {batch} images each\n"),
     ]
     .join("\n")
+}
+
+/// What was done to the images, as a further line.
+fn prepared(transform: &Transform) -> String {
+    let Preprocess { steps, limit, .. } = record(transform);
+    format!("\npreprocess  {}; codes up to {limit}", steps.join(", "))
 }
 
 /// Says how to go on after an interruption, and which report that could not be printed caused it.

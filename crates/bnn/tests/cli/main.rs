@@ -7,4 +7,5 @@ mod bad_input;
 #[cfg(feature = "cpu")]
 mod bench;
 mod predict;
+mod preprocess;
 mod train;

@@ -1,0 +1,249 @@
+//! The preprocessing of a spec: fitted once, kept in files, and found again for a frozen model.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bnn_core::envelope::{self, Opened, Tensor};
+use bnn_core::{Error as CoreError, Frozen, Preprocess};
+use bnn_data::preprocess::{Parts, Step, Transform, Whitening, key};
+use bnn_data::{Dataset, Images};
+use ndarray::Array2;
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+
+use crate::folder::PREPROCESS_FILE;
+use crate::spec::Chain;
+use crate::{Error, Result, file};
+
+const KIND: &str = "preprocess";
+
+/// Subfolder of a cache folder that fitted transforms lie in.
+const CACHED: &str = "fitted";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    steps: Vec<String>,
+    height: usize,
+    width: usize,
+    channels: usize,
+    limit: f32,
+    digest: String,
+    /// In a cache, what it was fitted to: the name of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+/// A data set that is prepared, and what went wrong beside that.
+pub struct Prepared {
+    /// The data set, its images codes.
+    pub data: Dataset,
+    /// Why what was fitted is not in the cache: the next run fits it anew.
+    pub uncached: Option<Error>,
+}
+
+/// Does to the images of a data set what a chain says, fitted to its training images alone.
+///
+/// Whitenings, which take long to fit, are kept in `cache` under a name that is a digest of the steps
+/// and the training images, and read from there. The number of threads changes no byte.
+///
+/// # Errors
+/// [`Error::Data`] for images that a step cannot take, [`Error::Preprocess`] for a file in the cache
+/// that is damaged or does not hold what its name says, [`Error::File`] for one that cannot be read.
+pub fn prepare(
+    chain: &Chain,
+    data: Dataset,
+    cache: Option<&Path>,
+    threads: usize,
+) -> Result<Prepared> {
+    if chain.is_linear() {
+        return Ok(Prepared { data, uncached: None });
+    }
+    let (transform, uncached) = match cache.filter(|_| whitens(&chain.0)) {
+        Some(cache) => cached(&chain.0, &data.train, &cache.join(CACHED), threads)?,
+        None => (Transform::fit(&chain.0, &data.train, threads)?, None),
+    };
+    Ok(Prepared { data: data.prepare(Arc::new(transform), threads)?, uncached })
+}
+
+/// The transform that made the images which a frozen network was trained on; none if it reads pixels
+/// as they are. What was fitted to whiten lies beside the model.
+///
+/// # Errors
+/// [`Error::Preprocess`] naming the file that is absent, damaged, or not the one that the network was
+/// trained with.
+pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
+    let Some(done) = &network.preprocess else { return Ok(None) };
+    let at = |path: &Path, why: String| Error::Preprocess { path: path.into(), why };
+    let steps = parse(&done.steps).map_err(|why| at(model, why))?;
+    let beside = model.with_file_name(PREPROCESS_FILE);
+    let (path, transform) = if whitens(&steps) {
+        if !beside.exists() {
+            let why = format!(
+                "not there, and the model reads images preprocessed by `{}` as fitted in this file; \
+                 copy it from the folder of the run that made the model, or train again",
+                done.steps.join("`, `"),
+            );
+            return Err(at(&beside, why));
+        }
+        let (transform, _) = read(&beside)?;
+        (beside, transform)
+    } else {
+        let grid = network.input.grid;
+        let size = (grid.height, grid.width, network.input.channels);
+        let parts = Parts { steps, size, limit: done.limit, whitenings: vec![] };
+        let transform = Transform::new(parts).map_err(|error| at(model, error.to_string()))?;
+        (model.to_path_buf(), transform)
+    };
+    if transform.digest() != done.digest {
+        let why = format!(
+            "holds preprocessing of another run or data set (digest {:.12}, the model wants {:.12}); \
+             put the file of the model's own run there, or train again",
+            transform.digest(),
+            done.digest,
+        );
+        return Err(at(&path, why));
+    }
+    Ok(Some(transform))
+}
+
+/// Whether the images of a data set are prepared as a chain says, and not otherwise.
+pub(crate) fn check(chain: &Chain, data: &Dataset) -> Result<()> {
+    let done = data.preparation().map_or(&[][..], |transform| &transform.parts().steps);
+    if done == chain.0 {
+        return Ok(());
+    }
+    let text = |steps: &[Step]| Vec::from(Chain(steps.into())).join("`, `");
+    Err(Error::spec(
+        "preprocess",
+        format!(
+            "the spec says `{}`, the images of `{}` are `{}`; make them so with \
+             `bnn_train::preprocess::prepare`",
+            text(&chain.0),
+            data.name,
+            text(done),
+        ),
+    ))
+}
+
+/// What a model says of the transform that made its images.
+pub fn record(transform: &Transform) -> Preprocess {
+    let Parts { steps, limit, .. } = transform.parts();
+    Preprocess {
+        steps: steps.iter().map(ToString::to_string).collect(),
+        limit: *limit,
+        digest: transform.digest().into(),
+    }
+}
+
+/// Keeps what was fitted beside the model of a run, where the model has no room for it.
+pub(crate) fn keep(transform: &Transform, path: &Path) -> Result<()> {
+    if !whitens(&transform.parts().steps) {
+        return Ok(());
+    }
+    let bytes = to_bytes(transform, None)?;
+    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    file::write(path, &bytes)
+}
+
+fn whitens(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Zca { .. }))
+}
+
+fn cached(
+    steps: &[Step],
+    images: &Images,
+    folder: &Path,
+    threads: usize,
+) -> Result<(Transform, Option<Error>)> {
+    let key = key(steps, images);
+    let path = folder.join(format!("{key}.safetensors"));
+    if path.exists() {
+        let (transform, fitted_to) = read(&path)?;
+        if fitted_to.as_ref() == Some(&key) {
+            return Ok((transform, None));
+        }
+        let why = "was fitted by other steps or to other images than its name says; remove it, and \
+                   it is fitted anew";
+        return Err(Error::Preprocess { path, why: why.into() });
+    }
+    let transform = Transform::fit(steps, images, threads)?;
+    let bytes = to_bytes(&transform, Some(key))?;
+    let uncached = store(folder, &path, &bytes).err();
+    Ok((transform, uncached.map(|source| Error::File { path, source })))
+}
+
+/// Writes a file beside its place under a name of its own, since two runs may fit the same, and moves
+/// it there when it is whole.
+fn store(folder: &Path, path: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn parse(steps: &[String]) -> std::result::Result<Vec<Step>, String> {
+    steps.iter().map(|step| step.parse()).collect()
+}
+
+fn to_bytes(transform: &Transform, key: Option<String>) -> Result<Vec<u8>> {
+    let Parts { size, limit, whitenings, .. } = transform.parts();
+    let Preprocess { steps, digest, .. } = record(transform);
+    let (height, width, channels) = *size;
+    let header = Header { steps, height, width, channels, limit: *limit, digest, key };
+    let mut tensors = Vec::new();
+    for (index, whitening) in whitenings.iter().enumerate() {
+        let (mean, matrix) = (whitening.mean(), whitening.matrix());
+        tensors.push(tensor(format!("{index}.mean"), &[mean.len()], mean.iter()));
+        let (rows, columns) = matrix.dim();
+        tensors.push(tensor(format!("{index}.matrix"), &[rows, columns], matrix.iter()));
+    }
+    Ok(envelope::write(KIND, &header, &tensors)?)
+}
+
+fn tensor<'a>(name: String, shape: &[usize], numbers: impl Iterator<Item = &'a f32>) -> Tensor {
+    let bytes = numbers.flat_map(|x| x.to_le_bytes()).collect();
+    Tensor { name, dtype: Dtype::F32, shape: shape.into(), bytes }
+}
+
+/// A transform, and what it was fitted to if the file tells.
+fn read(path: &Path) -> Result<(Transform, Option<String>)> {
+    let bytes = file::read(path)?;
+    let damaged = |why: String| Error::Preprocess {
+        path: path.into(),
+        why: format!(
+            "no fitted preprocessing, or a damaged one ({why}); remove it and train again, or copy \
+             it anew"
+        ),
+    };
+    let opened: Opened<'_, Header> =
+        envelope::read(KIND, &bytes).map_err(|error| damaged(error.to_string()))?;
+    let transform = transform(&opened).map_err(|error| damaged(error.to_string()))?;
+    if transform.digest() != opened.header.digest {
+        return Err(damaged("its digest is not that of its numbers".into()));
+    }
+    Ok((transform, opened.header.key))
+}
+
+fn transform(file: &Opened<'_, Header>) -> Result<Transform> {
+    let Header { steps, height, width, channels, limit, .. } = &file.header;
+    let steps = parse(steps).map_err(|why| CoreError::format("steps", why))?;
+    let count = steps.iter().filter(|step| matches!(step, Step::Zca { .. })).count();
+    let whitenings = (0..count).map(|index| {
+        let (name, mean) = (format!("{index}.matrix"), format!("{index}.mean"));
+        let (_, mean) = file.tensor::<1, 4>(&mean, Dtype::F32)?;
+        let ([rows, columns], matrix) = file.tensor::<2, 4>(&name, Dtype::F32)?;
+        let matrix =
+            Array2::from_shape_vec((rows, columns), matrix.map(f32::from_le_bytes).collect());
+        let matrix = matrix.map_err(|error| CoreError::format(&name, error))?;
+        Ok(Whitening::new(mean.map(f32::from_le_bytes).collect(), matrix)?)
+    });
+    let whitenings = whitenings.collect::<Result<_>>()?;
+    let size = (*height, *width, *channels);
+    Ok(Transform::new(Parts { steps, size, limit: *limit, whitenings })?)
+}

@@ -1,0 +1,240 @@
+//! Preprocessed images: fitted, kept, trained on, frozen, and found again or refused.
+#![allow(clippy::unwrap_used)] // in helpers too
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bnn_core::{Frozen, Key, Reference, Session};
+use bnn_data::{Dataset, Images};
+use bnn_train::preprocess::{Prepared, for_model, prepare};
+use bnn_train::{Folder, MODEL_FILE, Options, Outcome, PREPROCESS_FILE, Spec, run};
+
+const ZCA: &str = r#"["zca ridge 1e-3"]"#;
+const LCN: &str = r#"["gcn bias 10", "lcn"]"#;
+
+/// A network with a convolution, in the Torch7 form.
+fn spec(preprocess: &str) -> Spec {
+    Spec::parse("test.toml", &text(preprocess, "")).unwrap()
+}
+
+fn text(preprocess: &str, train: &str) -> String {
+    format!(
+        r#"
+        name = "test"
+        title = "test"
+        data = ["bars"]
+        seeds = [0]
+        backends = ["reference"]
+        preprocess = {preprocess}
+        [net]
+        blocks = ["conv 6 kernel 3 pad 1 pool 2", "dense 16", "dense 10"]
+        weights = "sign"
+        activations = "stochastic-sign"
+        norm = "shift"
+        output_norm = "torch"
+        [train]
+        epochs = 12
+        batch = 10
+        optimizer = "shift-adamax"
+        rate = {{ from = 0.015625, halve_every = 4 }}
+        loss = "squared-hinge"
+        step_scale = "glorot-pow2"
+        clip = "all"
+        last_batch = "keep"
+        {train}
+        "#
+    )
+}
+
+/// Pictures of 10 x 10 pixels in noise: a bar at a place that is the class.
+fn bars(train: (usize, u32), test: (usize, u32)) -> Dataset {
+    let images = |(count, stream): (usize, u32)| {
+        let key = Key::new(9, 0).stream(stream);
+        let pixel = |at: usize| {
+            let noise = key.word(at as u32) % 60;
+            (if at % 10 == at / 100 % 10 { 255 - noise } else { noise }) as u8
+        };
+        let labels = (0..count).map(|image| (image % 10) as u8).collect();
+        Images::new((10, 10, 1), 10, (0..count * 100).map(pixel).collect(), labels).unwrap()
+    };
+    Dataset::new("bars", images(train), images((40, 7)), images(test))
+}
+
+fn data() -> Dataset {
+    bars((200, 0), (50, 2))
+}
+
+fn prepared(spec: &Spec, data: Dataset, cache: Option<&Path>) -> bnn_train::Result<Dataset> {
+    let Prepared { data, uncached } = prepare(&spec.preprocess, data, cache, 2)?;
+    uncached.map_or(Ok(data), Err)
+}
+
+fn train(spec: &Spec, data: &Dataset, out: &Path) -> Outcome {
+    let out = Some(Folder::open(out).unwrap());
+    let checkpoint_every = Duration::from_secs(600);
+    let options = Options { out, resume: false, checkpoint_every, keep_checkpoint: false };
+    run(&Reference, spec, data, 0, &options, &mut ()).unwrap()
+}
+
+fn model(folder: &Path) -> Frozen {
+    Frozen::from_bytes(&fs::read(folder.join(MODEL_FILE)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_frozen_network_reads_what_it_was_trained_on() {
+    for chain in [ZCA, LCN] {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = spec(chain);
+        let data = prepared(&spec, data(), None).unwrap();
+        let outcome = train(&spec, &data, folder.path());
+        // The run compared the frozen network with evaluation, on the same codes.
+        assert!(outcome.best().test.error < 0.5, "{chain}: {}", outcome.best().test.error);
+        let network = model(folder.path());
+        let done = network.preprocess.as_ref().unwrap();
+        assert_eq!(done.digest, data.preparation().unwrap().digest());
+        // From pixels once more, by the file beside the model.
+        let transform = for_model(&network, &folder.path().join(MODEL_FILE)).unwrap().unwrap();
+        let pixels = bars((200, 0), (50, 2)).test;
+        let mut bytes = pixels.rows(0..50).as_slice().unwrap().to_vec();
+        transform.apply(&mut bytes, 1).unwrap();
+        assert_eq!(bytes, data.test.rows(0..50).as_slice().unwrap());
+        let session = Session::of_codes(&Reference, &network).unwrap();
+        let scores = session.scores(data.test.rows(0..50)).unwrap();
+        let score = bnn_train::evaluate::score(&scores, &data.test.labels, spec.train.loss);
+        assert_eq!(score.unwrap(), outcome.best().test);
+        assert_eq!(folder.path().join(PREPROCESS_FILE).exists(), chain == ZCA);
+    }
+}
+
+#[test]
+fn pixels_are_never_taken_for_codes() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |out| Options {
+        out,
+        resume: false,
+        checkpoint_every: Duration::from_secs(600),
+        keep_checkpoint: false,
+    };
+    let why = |spec: &Spec, data: &Dataset| {
+        run(&Reference, spec, data, 0, &options(None), &mut ()).unwrap_err().to_string()
+    };
+    let want = "preprocess: the spec says `gcn bias 10`, `lcn`, the images of `bars` are `linear`; \
+                make them so with `bnn_train::preprocess::prepare`";
+    assert_eq!(why(&spec(LCN), &data()), want);
+    let whitened = prepared(&spec(ZCA), data(), None).unwrap();
+    assert!(why(&spec(r#"["linear"]"#), &whitened).contains("are `zca ridge 1e-3`"));
+    train(&spec(ZCA), &whitened, folder.path());
+    let network = model(folder.path());
+    let Err(error) = Session::new(&Reference, &network) else { panic!("it takes pixels") };
+    let error = error.to_string();
+    assert!(error.contains("`zca ridge 1e-3`") && error.contains("Session::of_codes"), "{error}");
+}
+
+#[test]
+fn only_training_images_are_fitted_to() {
+    let spec = spec(ZCA);
+    let digest =
+        |data| prepared(&spec, data, None).unwrap().preparation().unwrap().digest().to_string();
+    let digests = [data(), bars((200, 0), (30, 5)), bars((200, 1), (50, 2))].map(digest);
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[0], digests[2]);
+}
+
+#[test]
+fn a_fit_is_kept_and_found_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let spec = spec(ZCA);
+    let fitted = || {
+        let files = fs::read_dir(cache.path().join("fitted")).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let first = prepared(&spec, data(), Some(cache.path())).unwrap();
+    let [file] = &fitted()[..] else { panic!("one file") };
+    let (bytes, written) =
+        (fs::read(file).unwrap(), fs::metadata(file).unwrap().modified().unwrap());
+    assert_eq!(prepared(&spec, data(), Some(cache.path())).unwrap(), first);
+    assert_eq!(fs::metadata(file).unwrap().modified().unwrap(), written);
+    // Under the name of another data set it is refused; whatever is damaged, too.
+    prepared(&spec, bars((200, 1), (50, 2)), Some(cache.path())).unwrap();
+    let other = fitted().into_iter().find(|path| path != file).unwrap();
+    fs::write(&other, &bytes).unwrap();
+    let why = |data| prepared(&spec, data, Some(cache.path())).unwrap_err().to_string();
+    let foreign = why(bars((200, 1), (50, 2)));
+    let want = "was fitted by other steps or to other images than its name says; remove it";
+    assert!(
+        foreign.starts_with(&other.display().to_string()) && foreign.contains(want),
+        "{foreign}"
+    );
+    let mut bits = bytes.clone();
+    *bits.last_mut().unwrap() ^= 1;
+    for damaged in [&bytes[..bytes.len() - 1], &bytes[..9], b"", &bits] {
+        fs::write(file, damaged).unwrap();
+        let why = why(data());
+        let want = "no fitted preprocessing, or a damaged one (";
+        assert!(why.starts_with(&file.display().to_string()) && why.contains(want), "{why}");
+        assert!(why.ends_with("remove it and train again, or copy it anew"), "{why}");
+    }
+}
+
+#[test]
+fn a_cache_that_takes_nothing_is_told_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let Prepared { data, uncached } =
+        prepare(&spec(ZCA).preprocess, data(), Some(&file), 1).unwrap();
+    assert!(data.preparation().is_some());
+    assert!(uncached.unwrap().to_string().starts_with(&file.display().to_string()));
+}
+
+#[test]
+fn a_model_without_its_own_file_is_refused() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (folder, stream) in [(&one, 0), (&two, 1)] {
+        let data = prepared(&spec(ZCA), bars((200, stream), (50, 2)), None).unwrap();
+        train(&spec(ZCA), &data, folder.path());
+    }
+    let (network, path) = (model(one.path()), one.path().join(MODEL_FILE));
+    let why = || for_model(&network, &path).unwrap_err().to_string();
+    let beside = one.path().join(PREPROCESS_FILE);
+    fs::copy(two.path().join(PREPROCESS_FILE), &beside).unwrap();
+    let other = why();
+    let want = "holds preprocessing of another run or data set (digest ";
+    assert!(other.starts_with(&beside.display().to_string()) && other.contains(want), "{other}");
+    fs::write(&beside, fs::read(&path).unwrap()).unwrap();
+    assert!(why().contains("this is a frozen model (bits and thresholds), not a "), "{}", why());
+    fs::remove_file(&beside).unwrap();
+    let absent = why();
+    let want = "not there, and the model reads images preprocessed by `zca ridge 1e-3` as fitted in \
+                this file; copy it from the folder of the run that made the model, or train again";
+    assert!(absent.contains(want), "{absent}");
+}
+
+#[test]
+fn nonsense_in_a_spec_is_explained() {
+    let why = |preprocess: &str, train: &str| {
+        Spec::parse("bad.toml", &text(preprocess, train)).unwrap_err().to_string()
+    };
+    let unknown = why(r#"["gcn bias 10", "pca 3"]"#, "");
+    assert!(unknown.starts_with("bad.toml") && unknown.contains("`pca 3` is no step"), "{unknown}");
+    assert!(
+        why(r#"["linear", "lcn"]"#, "").contains("`linear` leaves bytes as they are, and stands")
+    );
+    let cropped = why(LCN, "augment = { crop = 2 }");
+    assert!(cropped.contains("train.augment.crop: crops pad with black"), "{cropped}");
+    let linear = Spec::parse("linear.toml", &text(r#"["linear"]"#, "")).unwrap();
+    assert!(linear.preprocess.is_linear() && !linear.to_toml().unwrap().contains("preprocess"));
+    let chain = spec(LCN);
+    assert_eq!(Spec::parse("again.toml", &chain.to_toml().unwrap()).unwrap(), chain);
+}
+
+#[test]
+fn images_that_a_step_cannot_take_are_refused() {
+    let few = bars((100, 0), (50, 2));
+    let error = prepared(&spec(ZCA), few, None).unwrap_err().to_string();
+    let want = "preprocess, `zca ridge 1e-3`: 100 training images are too few";
+    assert!(error.starts_with(want), "{error}");
+}

@@ -1,0 +1,70 @@
+//! Models that read preprocessed images.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::desk::{Desk, SPEC};
+
+/// The tiny spec with a chain of preprocessing, and more images than an image has values.
+fn spec(chain: &str) -> String {
+    let samples = SPEC.replace("samples = 200", "samples = 800");
+    samples.replace("[net]", &format!("preprocess = {chain}\n[net]"))
+}
+
+#[test]
+fn whitened_images_are_trained_on_and_whitened_again_to_evaluate() {
+    let desk = Desk::new();
+    desk.write("white.toml", spec(r#"["gcn bias 10", "zca ridge 1e-2"]"#));
+    let line = "train white.toml --out run --json";
+    let done =
+        |lines: String| -> Value { serde_json::from_str(lines.lines().last().unwrap()).unwrap() };
+    let first = done(desk.works(line));
+    assert_eq!(first["preprocess"]["steps"], serde_json::json!(["gcn bias 10", "zca ridge 1e-2"]));
+    let run = desk.0.path().join("run");
+    let model = fs::read(run.join("model.safetensors")).unwrap();
+    // What was fitted is in the cache: on another number of threads the bytes are the same.
+    let again = done(desk.works(&format!("{line} --threads 1")));
+    assert_eq!(again["preprocess"], first["preprocess"]);
+    assert_eq!(fs::read(run.join("model.safetensors")).unwrap(), model);
+    assert_eq!(fs::read_dir(desk.0.path().join("nowhere/bnn/fitted")).unwrap().count(), 1);
+    let eval = done(desk.works("eval run/model.safetensors --data digits --json"));
+    assert_eq!(
+        (&eval["test_error"], &eval["test_loss"]),
+        (&first["test_error"], &first["test_loss"])
+    );
+    let shown = desk.works("inspect run/model.safetensors");
+    assert!(shown.contains("preprocess  gcn bias 10, zca ridge 1e-2; codes up to "), "{shown}");
+    assert!(shown.trim_end().ends_with(": here"), "{shown}");
+}
+
+#[test]
+fn a_model_is_never_fed_pixels_that_it_cannot_read() {
+    let desk = Desk::new();
+    desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
+    desk.works("train white.toml --out run");
+    fs::remove_file(desk.0.path().join("run/preprocess.safetensors")).unwrap();
+    let words =
+        ["run/preprocess.safetensors: not there", "zca ridge 1e-2", "copy it from the folder"];
+    desk.fails("eval run/model.safetensors --data digits", 1, &words);
+    desk.fails("predict run/model.safetensors any.png", 1, &words);
+    assert!(desk.works("inspect run/model.safetensors").contains("safetensors: not there"));
+    let inspected = desk.works("inspect run/model.safetensors --json");
+    assert!(
+        inspected.contains("\"absent\":\"run/preprocess.safetensors: not there"),
+        "{inspected}"
+    );
+    desk.write("run/preprocess.safetensors", "damaged");
+    let words = ["run/preprocess.safetensors: no fitted preprocessing, or a damaged one"];
+    desk.fails("eval run/model.safetensors --data digits", 1, &words);
+}
+
+#[test]
+fn chains_that_do_not_fit_are_wrong_usage() {
+    let desk = Desk::new();
+    desk.write("bad.toml", spec(r#"["gcn scale 55"]"#));
+    desk.fails("train bad.toml", 2, &["bad.toml", "`gcn scale 55` is no step of preprocessing"]);
+    desk.write("few.toml", spec(r#"["zca ridge 0.1"]"#).replace("= 800", "= 700"));
+    let words = ["few.toml", "`zca ridge 1e-1`: 700 training images are too few", "train.samples"];
+    desk.fails("train few.toml --out run", 2, &words);
+}
