@@ -35,6 +35,8 @@ pub struct BlockForm {
     pub shape: (usize, usize),
     /// Its norm.
     pub norm: Norm,
+    /// The norm's running spread before any batch.
+    pub spread: f32,
     /// Quantizer of its weights; none for real weights.
     pub weight_quant: Option<Quant>,
     /// Bound of the uniform numbers that its weights start as.

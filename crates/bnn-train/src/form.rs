@@ -1,6 +1,6 @@
 //! From a spec to the constants of every layer on images of a given size.
 
-use bnn_core::{Gather, Grid, Input, Pool, Rule, Window, sum_bound};
+use bnn_core::{Gather, Grid, Input, Norm, Pool, Rule, Spread, Window, sum_bound};
 
 use crate::block::{ActivationForm, BlockForm, CodeForm};
 use crate::spec::{Activations, BlockSpec, Clip, NetSpec, QuantName, Spec};
@@ -90,6 +90,7 @@ fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
     let gain_scale = spec.train.gain_step_scale.factor(0, net.blocks[index].outputs());
     let clip_all = spec.train.clip == Clip::All;
     let norm = if last { net.output_norm.unwrap_or(net.norm) } else { net.norm };
+    let convolution = matches!(net.blocks[index], BlockSpec::Conv { .. });
     let weight_quant = net.weights.quant()?;
     let glorot = (6.0 / (geometry.fan_in + geometry.fan_out) as f64).sqrt() as f32;
     Ok(BlockForm {
@@ -97,6 +98,7 @@ fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
         pool: geometry.pool,
         shape: (net.blocks[index].outputs(), geometry.fan_in),
         norm: norm.norm(),
+        spread: first_spread(&norm.norm(), convolution),
         start: if weight_quant.is_some() { 1.0 } else { glorot },
         weight_rule: Rule { optimizer, scale, clip: clip_all || weight_quant.is_some() },
         weight_quant,
@@ -104,6 +106,13 @@ fn form(spec: &Spec, index: usize, geometry: &Geometry) -> Result<BlockForm> {
         offset_rule: Rule { optimizer, scale: 1.0, clip: clip_all },
         activation: (!last).then(|| activation(net, index)).transpose()?,
     })
+}
+
+/// The published spatial shift-based norm starts its running statistic at 0, all others at 1. A dense
+/// layer on a grid is a window in its form, and no convolution.
+fn first_spread(norm: &Norm, convolution: bool) -> f32 {
+    let from_zero = norm.shift && norm.running == Spread::InverseDeviation && convolution;
+    if from_zero { 0.0 } else { 1.0 }
 }
 
 fn activation(net: &NetSpec, index: usize) -> Result<ActivationForm> {

@@ -3,7 +3,7 @@
 use bnn_core::reference;
 use bnn_core::{
     BinaryBackend, Clock, Draw, FloatBackend, Gather, HostCode, Input, Key, Matrix, Param, Result,
-    Running, Spread, TrainBackend,
+    Running, TrainBackend,
 };
 use ndarray::{Array2, ArrayView2};
 
@@ -194,12 +194,6 @@ fn start<B: TrainBackend>(backend: &B, form: BlockForm, key: Key) -> Result<Bloc
     let quant = form.weight_quant.as_ref();
     let code = quant.map(|quant| reference::encode(&latent, quant, None)).transpose()?;
     let put = |code| backend.put_code(&HostCode::Planes(code));
-    let spatial = !matches!(form.gather, Gather::Rows);
-    let spread = match form.norm.running {
-        // The spatial shift-based norm of the published code starts its running statistic at 0.
-        Spread::InverseDeviation if form.norm.shift && spatial => 0.0,
-        _ => 1.0,
-    };
     let row = |value| Matrix::from_elem((1, outputs), value);
     Ok(Block {
         weights: param(backend, latent)?,
@@ -208,7 +202,7 @@ fn start<B: TrainBackend>(backend: &B, form: BlockForm, key: Key) -> Result<Bloc
         beta: param(backend, row(0.0))?,
         running: Running {
             mean: backend.put(row(0.0).view())?,
-            spread: backend.put(row(spread).view())?,
+            spread: backend.put(row(form.spread).view())?,
         },
         form,
     })

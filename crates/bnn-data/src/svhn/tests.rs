@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
 
 use flate2::{Compression, write::ZlibEncoder};
+use ndarray::ArrayView1;
 use tempfile::TempDir;
 
 use super::*;
 use crate::load;
+use crate::preprocess::{Step, Transform};
 
 const FILES: [&str; 3] = ["train_32x32.mat", "extra_32x32.mat", "test_32x32.mat"];
 
@@ -116,6 +119,25 @@ fn the_first_of_each_digit_in_train_and_in_extra_are_for_validation() {
     assert_eq!(data.train.labels, [&*digits, &digits].concat());
     assert_eq!(data.validation.labels, [&*digits, &digits, &digits].concat());
     assert_eq!((data.test.height(), data.test.width(), data.test.channels()), (32, 32, 3));
+}
+
+#[test]
+fn local_contrast_normalization_takes_brightness_away() {
+    let data = read_in(&folder(FILES.len(), &[])).unwrap();
+    let transform = Transform::fit(&[Step::Lcn], &data.train, 2).unwrap();
+    let sizes = [&data.train, &data.validation, &data.test].map(Images::len);
+    let data = data.prepare(Arc::new(transform), 2).unwrap();
+    assert_eq!([&data.train, &data.validation, &data.test].map(Images::len), sizes);
+    // The test images are even, each brighter than the one before: all that is left is their border.
+    let test = data.test.rows(0..data.test.len());
+    let alike = |image: ArrayView1<'_, u8>| {
+        image.iter().zip(test.row(0)).all(|(&a, &b)| a.abs_diff(b) <= 1)
+    };
+    assert!(test.rows().into_iter().all(alike));
+    assert!(
+        test[[0, 0]] > test[[0, IMAGE / 2 + 48]],
+        "a corner is brighter than the zeros outside"
+    );
 }
 
 #[test]
