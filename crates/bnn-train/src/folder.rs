@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// Name of the frozen model in the folder of a run.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -51,6 +51,14 @@ impl Folder {
     /// Where the checkpoint is, if there is one.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT_FILE)
+    }
+
+    /// Writes a further file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        file::write(&self.path.join(name), bytes)
     }
 
     /// Whether a run goes on from the checkpoint (`true`) or starts at epoch 1 (`false`).

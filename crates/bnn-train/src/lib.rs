@@ -5,6 +5,7 @@ mod schedule;
 pub mod spec;
 
 pub mod block;
+pub mod cost;
 mod form;
 mod freeze;
 pub mod kernels;
@@ -16,6 +17,7 @@ pub mod evaluate;
 mod file;
 pub mod folder;
 mod identity;
+mod judged;
 mod progress;
 pub mod report;
 pub mod run;
@@ -24,6 +26,7 @@ mod error;
 
 pub use error::{Error, Result};
 pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE};
+pub use judged::{Judged, Mistake};
 pub use report::{EpochReport, LayerReport, Outcome, Score};
 pub use run::{Observer, Options, run};
 pub use schedule::Schedule;
