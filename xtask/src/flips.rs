@@ -25,7 +25,7 @@ pub fn svg(title: &str, record: &Record) -> Option<String> {
         return None;
     }
     let scale = Scale::of(epochs.iter().map(|(epoch, _)| *epoch).max()?, all);
-    let title = format!("{title}: sign flips per hundred weights in an epoch");
+    let title = format!("sign flips per 100 weights: {title}");
     let mut text = page(PAGE, PLOT[0], &title);
     scale.axes(&mut text);
     let layers = epochs.iter().map(|(_, flips)| flips.len()).min()?;
@@ -33,8 +33,9 @@ pub fn svg(title: &str, record: &Record) -> Option<String> {
         let points = epochs.iter().map(|(epoch, flips)| scale.place(*epoch as f64, flips[layer]));
         let points: Vec<String> = points.map(|[x, y]| format!("{x:.1} {y:.1}")).collect();
         path(&mut text, &format!("M{}", points.join("L")), colour(layer), "");
-        let place = [PLOT[1] - 6.0, PLOT[2] + 14.0 * (layer + 1) as f64];
-        label(&mut text, place, "end", colour(layer), &format!("layer {}", layer + 1));
+        // Flips become fewer: the lower left is free.
+        let place = [PLOT[0] + 8.0, PLOT[3] - 8.0 - 14.0 * (layers - 1 - layer) as f64];
+        label(&mut text, place, "start", colour(layer), &format!("layer {}", layer + 1));
     }
     Some(text + "</svg>\n")
 }

@@ -94,7 +94,7 @@ fn found(rows: &[Row], data: &str, printed: &str) -> String {
     let Some(all) = weightiest else { return "not run".into() };
     let all: Vec<String> =
         all.iter().map(|row| format!("{} {}", row.key.spec, ours(row))).collect();
-    all.join("; ")
+    all.join("\n")
 }
 
 /// A result with what it takes to read it.
