@@ -138,16 +138,19 @@ pub fn document(
 
 fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
     let mut text = format!("\n{}", table(rows, &|row| link(row, curves)).markdown());
-    if rows
-        .iter()
-        .flat_map(|row| &row.records)
-        .any(|record| record.origin.revision.ends_with("-dirty"))
-    {
-        text += "\nA commit with `-dirty` stands for a tree with changes that are in no commit.\n";
+    if let Some(note) = dirty(rows) {
+        text += &format!("\n{note}\n");
     }
     text + &list("Not run", not_run(rows))
         + &list("Deviations from the paper", deviations(rows))
         + &list("Provenance", provenance(rows))
+}
+
+/// What a commit with `-dirty` means, if there is one.
+pub fn dirty(rows: &[Row]) -> Option<&'static str> {
+    let mut records = rows.iter().flat_map(|row| &row.records);
+    let dirty = records.any(|record| record.origin.revision.ends_with("-dirty"));
+    dirty.then_some("A commit with `-dirty` stands for a tree with changes that are in no commit.")
 }
 
 /// Items under a heading; nothing if there are none.

@@ -24,6 +24,7 @@ pub fn tables(rows: &[Row]) -> String {
     for rows in tiers(rows) {
         text += &heading(&format!("Tier {}", rows[0].key.tier));
         text += &table(&report::table(rows, &|row| row.key.spec.clone()));
+        text += &report::dirty(rows).map_or_else(String::new, paragraph);
         text += &list(&report::not_run(rows));
     }
     text

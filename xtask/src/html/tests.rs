@@ -16,6 +16,7 @@ const NASTY: &str = "<i>a & \"b\"</i>";
 fn full() -> (Vec<Row>, Vec<Bench>, Counts) {
     let mut record = flipping();
     record.evaluation = Some(evaluation());
+    record.origin.revision += "-dirty";
     record.cell.spec = NASTY.into();
     record.about.title = NASTY.into();
     record.about.deviations = vec![NASTY.into()];
@@ -56,6 +57,7 @@ fn the_page_is_well_formed_and_escapes_text() {
     }
     assert!(words(&document, "confusion").contains("<dog>"));
     assert!(words(&document, "mistakes").contains("cat, taken for <dog>"));
+    assert!(words(&document, "results").contains("changes that are in no commit"));
     assert!(!words(&document, "filters").contains("not run"));
 }
 
