@@ -4,14 +4,14 @@ use bnn_core::Matrix;
 use serde::{Deserialize, Serialize};
 
 /// Mistakes that are kept.
-pub const WORST: usize = 20;
+const WORST: usize = 20;
 
 /// A set of images as a network sees it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Images by class (rows) and by the class they are taken for (columns).
     pub confusion: Vec<Vec<u64>>,
-    /// The misclassified images with the largest margins, the largest first; at most [`WORST`].
+    /// The misclassified images with the largest margins, the largest first; at most 20.
     pub mistakes: Vec<Mistake>,
 }
 
