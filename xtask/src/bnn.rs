@@ -97,6 +97,38 @@ impl Bnn {
         command
     }
 
+    /// Those of the experiments that are in a tier.
+    ///
+    /// # Errors
+    /// A broken spec.
+    pub fn in_tier(&self, files: &[PathBuf], tier: &str) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for file in files {
+            let (_, plan) = self.plan(file, tier)?;
+            found.extend(plan.map(|plan| plan.file));
+        }
+        Ok(found)
+    }
+
+    /// What one image costs the network of an experiment, as JSON; or why that cannot be counted.
+    ///
+    /// # Errors
+    /// A binary that has no such command.
+    pub fn cost(&self, file: &Path, tier: &str) -> Result<Result<Value, String>> {
+        let mut command = Command::new(&self.path);
+        command.arg("cost").arg(file).args(["--tier", tier, "--json"]);
+        let output =
+            command.output().with_context(|| format!("cannot run {}", self.path.display()))?;
+        match output.status.code() {
+            Some(0) => {
+                let place = || format!("`bnn cost {} --tier {tier} --json`", file.display());
+                Ok(Ok(serde_json::from_slice(&output.stdout).with_context(place)?))
+            }
+            Some(1) => Ok(Err(complaint("bnn cost", &output))),
+            _ => bail!("{}: {}", file.display(), complaint("bnn cost", &output)),
+        }
+    }
+
     /// The command that times cases on one thread.
     pub fn bench(&self) -> Command {
         let mut command = Command::new(&self.path);

@@ -4,13 +4,13 @@ use crate::record::{Epoch, Record};
 use crate::summary::percent;
 use crate::svg::{COLOURS, GREY, LIGHT, label, page, path};
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 360.0;
+/// Width and height of the page.
+pub const PAGE: [f64; 2] = [640.0, 360.0];
 /// Left, right, top and bottom edge of the plot.
-const PLOT: [f64; 4] = [56.0, 624.0, 36.0, 316.0];
+pub const PLOT: [f64; 4] = [56.0, 624.0, 36.0, 316.0];
 
-/// Where an epoch and an error lie on the page; errors are on a logarithmic scale.
-struct Scale {
+/// Where an epoch and a share, such as an error, lie on the page; shares are on a logarithmic scale.
+pub struct Scale {
     epochs: f64,
     lowest: f64,
     highest: f64,
@@ -20,7 +20,7 @@ struct Scale {
 pub fn svg(title: &str, records: &[&Record]) -> String {
     let scale = Scale::over(records);
     let title = format!("{title}: error in per cent (full: test, dashed: validation)");
-    let mut text = page([WIDTH, HEIGHT], PLOT[0], &title);
+    let mut text = page(PAGE, PLOT[0], &title);
     scale.axes(&mut text);
     for (i, record) in records.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
@@ -42,24 +42,31 @@ impl Scale {
     fn over(records: &[&Record]) -> Self {
         let epochs = || records.iter().flat_map(|record| &record.curve);
         let errors = || epochs().flat_map(|epoch| [epoch.validation_error, epoch.test_error]);
-        // An error of nought has no place on a logarithmic scale: it is drawn at the lower edge.
-        let lowest = errors().filter(|&error| error > 0.0).fold(1.0, f64::min);
-        let highest = errors().fold(2.0 * lowest, f64::max);
-        let last = epochs().map(|epoch| epoch.epoch).max().unwrap_or(1).max(2);
-        Self { epochs: last as f64, lowest: lowest / 1.2, highest: highest * 1.2 }
+        let last = epochs().map(|epoch| epoch.epoch).max().unwrap_or(1);
+        Self::of(last, errors)
     }
 
-    fn place(&self, epoch: f64, error: f64) -> [f64; 2] {
+    /// A scale for shares of epochs up to the last. A share of nought has no place on a logarithmic
+    /// scale: it is drawn at the lower edge.
+    pub fn of<I: Iterator<Item = f64>>(last: u64, shares: impl Fn() -> I) -> Self {
+        let lowest = shares().filter(|&share| share > 0.0).fold(1.0, f64::min);
+        let highest = shares().fold(2.0 * lowest, f64::max);
+        Self { epochs: last.max(2) as f64, lowest: lowest / 1.2, highest: highest * 1.2 }
+    }
+
+    /// Where a share of an epoch lies.
+    pub fn place(&self, epoch: f64, error: f64) -> [f64; 2] {
         let [left, right, top, bottom] = PLOT;
         let across = (epoch - 1.0) / (self.epochs - 1.0);
         let up = (error.max(self.lowest) / self.lowest).ln() / (self.highest / self.lowest).ln();
         [left + across * (right - left), bottom - up * (bottom - top)]
     }
 
-    fn axes(&self, text: &mut String) {
+    /// Draws lines of equal shares, in per cent, and the numbers of epochs.
+    pub fn axes(&self, text: &mut String) {
         let [left, right, _, bottom] = PLOT;
         let decades =
-            (-6..=0).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
+            (-6..=1).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
         for error in decades.filter(|&error| error >= self.lowest && error <= self.highest) {
             let y = self.place(1.0, error)[1];
             path(text, &format!("M{left} {y:.1}H{right}"), LIGHT, "");

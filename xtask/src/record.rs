@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::atomic;
+use crate::evaluation::Evaluation;
 use crate::machine::Machine;
 use crate::matrix::{About, Key, file_safe};
 use crate::summary::Verdict;
@@ -41,6 +42,9 @@ pub struct Record {
     pub done: Done,
     /// The outcome against what the spec expects, of this seed alone.
     pub verdict: Verdict,
+    /// What the network gets wrong; none of runs before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
 }
 
 /// What made a result.
@@ -107,7 +111,8 @@ impl Record {
         let hash = fingerprint(&cell, &about.spec, &origin.binary);
         let date = crate::machine::date();
         let verdict = Verdict::of(&about.expect, |metric| done.metric(metric));
-        Self { format: FORMAT, cell, about, origin, hash, date, curve, done, verdict }
+        let (format, evaluation) = (FORMAT, None);
+        Self { format, cell, about, origin, hash, date, curve, done, verdict, evaluation }
     }
 
     /// Reads a result file.
@@ -120,6 +125,7 @@ impl Record {
         let record: Self = serde_json::from_str(&text).with_context(place)?;
         ensure!(record.format == FORMAT, "{}: format {}, want {FORMAT}", place(), record.format);
         ensure!(!record.curve.is_empty(), "{}: the field `curve` is empty", place());
+        record.evaluation.as_ref().map_or(Ok(()), Evaluation::check).with_context(place)?;
         Ok(record)
     }
 

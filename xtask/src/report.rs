@@ -20,7 +20,8 @@ pub fn sort(rows: &mut [Row]) {
     rows.sort_by_key(|row| rank(&row.key.tier));
 }
 
-fn rank(tier: &str) -> (usize, String) {
+/// Place of a tier among the others.
+pub fn rank(tier: &str) -> (usize, String) {
     (TIERS.iter().position(|&name| name == tier).unwrap_or(TIERS.len()), tier.into())
 }
 
@@ -136,6 +137,30 @@ pub fn document(
 }
 
 fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
+    let mut text = format!("\n{}", table(rows, &|row| link(row, curves)).markdown());
+    if let Some(note) = dirty(rows) {
+        text += &format!("\n{note}\n");
+    }
+    text + &list("Not run", not_run(rows))
+        + &list("Deviations from the paper", deviations(rows))
+        + &list("Provenance", provenance(rows))
+}
+
+/// What a commit with `-dirty` means, if there is one.
+pub fn dirty(rows: &[Row]) -> Option<&'static str> {
+    let mut records = rows.iter().flat_map(|row| &row.records);
+    let dirty = records.any(|record| record.origin.revision.ends_with("-dirty"));
+    dirty.then_some("A commit with `-dirty` stands for a tree with changes that are in no commit.")
+}
+
+/// Items under a heading; nothing if there are none.
+fn list(heading: &str, items: Vec<String>) -> String {
+    let items: String = items.iter().map(|item| format!("- {item}\n")).collect();
+    if items.is_empty() { items } else { format!("\n{heading}:\n\n{items}") }
+}
+
+/// The rows of a tier beside the paper's figures and what was expected; `name` shows the network.
+pub fn table(rows: &[Row], name: &dyn Fn(&Row) -> String) -> Table {
     let mut table = Table::new([
         "network",
         "data",
@@ -152,7 +177,7 @@ fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
     ]);
     for row in rows {
         table.add([
-            link(row, curves),
+            name(row),
             row.key.data.clone(),
             row.key.backend.clone(),
             seeds(row),
@@ -166,31 +191,19 @@ fn section(rows: &[Row], curves: &dyn Fn(&str) -> String) -> String {
             distinct(row, |record| commit(&record.origin.revision)),
         ]);
     }
-    let mut text = format!("\n{}", table.markdown());
-    if rows
-        .iter()
-        .flat_map(|row| &row.records)
-        .any(|record| record.origin.revision.ends_with("-dirty"))
-    {
-        text += "\nA commit with `-dirty` stands for a tree with changes that are in no commit.\n";
-    }
-    text + &not_run(rows) + &deviations(rows) + &provenance(rows)
+    table
 }
 
-fn not_run(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        if let Some(why) = &row.not_run {
-            text += &format!("- {}: {why}\n", row.name());
-        }
-    }
-    if text.is_empty() { text } else { format!("\nNot run:\n\n{text}") }
+/// Why rows, or seeds of them, were not run.
+pub fn not_run(rows: &[Row]) -> Vec<String> {
+    let why = |row: &Row| row.not_run.as_ref().map(|why| format!("{}: {why}", row.name()));
+    rows.iter().filter_map(why).collect()
 }
 
 /// What differs from the paper, once per experiment; by backend where they ran it at different times
 /// with different settings.
-fn deviations(rows: &[Row]) -> String {
-    let mut text = "\nDeviations from the paper:\n\n".to_owned();
+pub fn deviations(rows: &[Row]) -> Vec<String> {
+    let mut items = Vec::new();
     for same in rows.chunk_by(|a, b| a.key.spec == b.key.spec) {
         let settings: Vec<_> =
             same.chunk_by(|a, b| a.about.deviations == b.about.deviations).collect();
@@ -199,15 +212,15 @@ fn deviations(rows: &[Row]) -> String {
             let list = about.deviations.join("; ");
             let list = if list.is_empty() { "none" } else { &list };
             let on = if settings.len() > 1 { format!(" on {backend}") } else { String::new() };
-            text += &format!("- {spec}{on} ({}): {list}\n", about.title);
+            items.push(format!("{spec}{on} ({}): {list}", about.title));
         }
     }
-    text
+    items
 }
 
-fn provenance(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows.iter().filter(|row| !row.records.is_empty()) {
+/// Where the figures of every row come from.
+pub fn provenance(rows: &[Row]) -> Vec<String> {
+    let of = |row: &Row| {
         let kernel = distinct(row, |record| {
             format!("{}, {} threads", record.done.backend, record.done.threads)
         });
@@ -215,12 +228,9 @@ fn provenance(rows: &[Row]) -> String {
         let revision = distinct(row, |record| record.origin.revision.clone());
         let data = distinct(row, |record| record.done.data_digest.clone());
         let dates = distinct(row, |record| record.date.chars().take(10).collect());
-        text += &format!(
-            "- {}: {kernel}; {machine}; commit {revision}; data {data}; {dates}\n",
-            row.name()
-        );
-    }
-    if text.is_empty() { text } else { format!("\nProvenance:\n\n{text}") }
+        format!("{}: {kernel}; {machine}; commit {revision}; data {data}; {dates}", row.name())
+    };
+    rows.iter().filter(|row| !row.records.is_empty()).map(of).collect()
 }
 
 fn link(row: &Row, curves: &dyn Fn(&str) -> String) -> String {
@@ -231,13 +241,15 @@ fn link(row: &Row, curves: &dyn Fn(&str) -> String) -> String {
     format!("[{spec}]({}/{})", curves(&row.key.tier), curve_file(row))
 }
 
-fn seeds(row: &Row) -> String {
+/// The seeds of a row.
+pub fn seeds(row: &Row) -> String {
     let seeds: Vec<String> =
         row.records.iter().map(|record| record.cell.seed.to_string()).collect();
     if seeds.is_empty() { "-".into() } else { seeds.join(", ") }
 }
 
-fn test_error(row: &Row) -> String {
+/// Mean test error of a row in per cent, and its standard deviation over the seeds.
+pub fn test_error(row: &Row) -> String {
     match row.stats("test_error") {
         None => "-".into(),
         Some((mean, None)) => percent(mean),
@@ -267,7 +279,7 @@ fn expected(row: &Row) -> String {
 }
 
 /// What the records of a row say, each thing once.
-fn distinct(row: &Row, of: impl Fn(&Record) -> String) -> String {
+pub fn distinct(row: &Row, of: impl Fn(&Record) -> String) -> String {
     let all: BTreeSet<String> = row.records.iter().map(of).collect();
     if all.is_empty() { "-".into() } else { Vec::from_iter(all).join(" / ") }
 }

@@ -51,8 +51,10 @@ pub fn dot(text: &mut String, [x, y]: [f64; 2], colour: &str, title: &str) {
     );
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Words as the text of an element, or as an attribute between double quotes.
+pub fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;")
 }
 
 /// The colour of one of many: those beyond the common colours take darker ones.

@@ -34,6 +34,11 @@ impl Table {
         all.iter().map(line).collect()
     }
 
+    /// Names of the columns, and the cells of every row.
+    pub fn parts(&self) -> (&[&'static str], &[Vec<String>]) {
+        (&self.head, &self.rows)
+    }
+
     /// A Markdown table.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));

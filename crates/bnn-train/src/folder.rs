@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// Name of the frozen model in the folder of a run.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -59,6 +59,14 @@ impl Folder {
     /// Where the fitted preprocessing is, if there is one.
     pub fn preprocess(&self) -> PathBuf {
         self.path.join(PREPROCESS_FILE)
+    }
+
+    /// Writes a further file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        file::write(&self.path.join(name), bytes)
     }
 
     /// Whether a run goes on from the checkpoint (`true`) or starts at epoch 1 (`false`).

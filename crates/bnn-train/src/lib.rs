@@ -5,6 +5,7 @@ mod schedule;
 pub mod spec;
 
 pub mod block;
+pub mod cost;
 mod form;
 mod freeze;
 pub mod kernels;
@@ -16,6 +17,7 @@ pub mod evaluate;
 mod file;
 pub mod folder;
 mod identity;
+mod judged;
 pub mod preprocess;
 mod progress;
 pub mod report;
@@ -25,6 +27,7 @@ mod error;
 
 pub use error::{Error, Result};
 pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE, PREPROCESS_FILE};
+pub use judged::{Judged, Mistake};
 pub use report::{EpochReport, LayerReport, Outcome, Score};
 pub use run::{Observer, Options, run};
 pub use schedule::Schedule;

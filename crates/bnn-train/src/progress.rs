@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::judged::Judged;
 use crate::report::{EpochReport, LayerReport, Score};
 use crate::{Error, Result};
 
@@ -18,6 +19,10 @@ pub struct Progress {
     /// for networks of reals.
     #[serde(skip)]
     pub model: Vec<u8>,
+    /// The test images as that network sees them; none before it, and none of a best epoch in a
+    /// checkpoint of a version that did not keep it.
+    #[serde(default)]
+    pub judged: Option<Judged>,
 }
 
 /// Sums over the steps of an epoch.

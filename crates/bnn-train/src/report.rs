@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::judged::Judged;
+
 /// Loss and error over a set of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -49,6 +51,9 @@ pub struct Outcome {
     /// The frozen network of that epoch, as the bytes of a model file; none if its weights or
     /// activations are real.
     pub model: Option<Vec<u8>>,
+    /// The test images as the network of that epoch sees them; none if the epoch was in a checkpoint
+    /// of a version that kept nothing of the kind.
+    pub judged: Option<Judged>,
 }
 
 impl Outcome {

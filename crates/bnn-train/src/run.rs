@@ -10,6 +10,7 @@ use crate::checkpoint;
 use crate::evaluate::{frozen_scores, score, scores};
 use crate::folder::Folder;
 use crate::identity::Identity;
+use crate::judged::Judged;
 use crate::net::{Batch, Net, StepTally};
 use crate::progress::{Progress, Sums};
 use crate::report::{EpochReport, Outcome, best};
@@ -79,9 +80,9 @@ pub fn run<B: FloatBackend>(
         observer.epoch(&report);
     }
     run.end()?;
-    let Progress { epochs, model, .. } = run.progress;
+    let Progress { epochs, model, judged, .. } = run.progress;
     let model = run.net.freezes().then_some(model);
-    Ok(Outcome { best: best(&epochs), epochs, model })
+    Ok(Outcome { best: best(&epochs), epochs, model, judged })
 }
 
 /// The images of a data set, as a network reads them.
@@ -225,6 +226,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         check_finite(&report, steps)?;
         self.progress.epochs.push(report.clone());
         if best(&self.progress.epochs) + 1 == self.progress.epochs.len() {
+            self.progress.judged = Some(Judged::new(&test, &data.test.labels));
             self.keep(&test)?;
         }
         Ok(report)

@@ -169,13 +169,18 @@ impl LayerSummary {
     /// Bytes of one image that backward needs: the packed input; the sums behind the pool, plain and
     /// normalized, as f32; where there is a pool, the tap of every maximum as f32.
     fn kept_bytes(&self) -> u64 {
+        let code = self.input_values() * self.input_bits as u64;
+        let reals = if self.pool.is_some() { 3 } else { 2 };
+        code.div_ceil(8) + (4 * reals * self.grid.pixels() * self.outputs) as u64
+    }
+
+    /// Values of one image that the layer reads, each counted once.
+    pub(crate) fn input_values(&self) -> u64 {
         let pixels = match &self.gather {
             Gather::Rows => 1,
             Gather::Patches { grid, .. } => grid.pixels(),
         };
-        let code = pixels * self.inputs / self.gather.taps() * self.input_bits;
-        let reals = if self.pool.is_some() { 3 } else { 2 };
-        (code.div_ceil(8) + 4 * reals * self.grid.pixels() * self.outputs) as u64
+        (pixels * self.inputs / self.gather.taps()) as u64
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bnn_core::{Grid, Input, Reference};
 use bnn_data::Digits;
+use bnn_train::cost::{Traffic, costs};
 use bnn_train::{Options, Spec, Summary, run};
 
 fn spec(blocks: &str, weights: &str, activations: &str) -> Spec {
@@ -148,4 +149,33 @@ fn reals_are_counted_and_have_no_model() {
     assert_eq!(connect.memory.weights, 4 * (8 * 100 + 3 * 8) + codes);
     // One image: bytes and f32 of the inputs; sums and normalized sums; the largest product, twice.
     assert_eq!(connect.memory.activations, 10 * (100 + 32 + 8 * (8 + 3) + 8 * 8));
+}
+
+#[test]
+fn every_weight_and_activation_crosses_once() {
+    let mlp = costs(&summary(MLP, 28, 1).layers);
+    let traffic = |weights, read, written| Traffic { weights, read, written };
+    assert_eq!(mlp[0].bit_products, Some(8 * 784 * 4096));
+    assert_eq!(mlp[0].own, traffic(784 * 4096, 8 * 784, 4096));
+    assert_eq!(mlp[3].own, traffic(40_960, 4096, 32 * 10));
+    assert_eq!(mlp[3].int8, traffic(8 * 40_960, 8 * 4096, 32 * 10));
+    assert_eq!(mlp[1].f32, traffic(32 * 4096 * 4096, 32 * 4096, 32 * 4096));
+    // A window reads a pixel nine times, memory gives it once; the pool writes a quarter.
+    let convnet = costs(&summary(CONVNET, 32, 3).layers);
+    assert_eq!(convnet[0].multiply_adds, 32 * 32 * 27 * 128);
+    assert_eq!(convnet[0].own, traffic(27 * 128, 8 * 32 * 32 * 3, 32 * 32 * 128));
+    assert_eq!(convnet[1].own, traffic(9 * 128 * 128, 32 * 32 * 128, 16 * 16 * 128));
+    assert_eq!(convnet[6].own, traffic(16 * 512 * 1024, 16 * 512, 1024));
+}
+
+#[test]
+fn reals_have_no_products_of_bits() {
+    let input = Input { grid: Grid { height: 28, width: 28 }, channels: 1 };
+    let classes = vec![String::new(); 10];
+    let spec = spec(r#""dense 32", "dense 10""#, "real", "relu");
+    let spec = Spec::parse("test.toml", &spec.to_toml().unwrap().replace("glorot", "none"));
+    let layers = Summary::new(&spec.unwrap(), input, classes).unwrap().layers;
+    for layer in &costs(&layers)[1..] {
+        assert_eq!((layer.bit_products, layer.own), (None, layer.f32));
+    }
 }

@@ -151,6 +151,23 @@ fn an_interrupted_float_run_goes_on_bit_for_bit() {
     }
 }
 
+#[test]
+fn what_the_best_epoch_gets_wrong_is_told_also_after_an_interruption() {
+    for spec in [spec(MLP, "activations = \"sign\""), float_spec(MLP, "real", "relu")] {
+        let whole = train(&spec, &options(None));
+        let judged = whole.judged.as_ref().unwrap();
+        assert_eq!(judged.errors() as f64 / 50.0, whole.best().test.error);
+        assert_eq!(judged.confusion.iter().flatten().sum::<u64>(), 50);
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(Some(folder.path()));
+        // In the last epoch: the best one may be in the checkpoint only.
+        let stopped = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(25));
+        assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+        options.resume = true;
+        assert_eq!(train(&spec, &options).judged, whole.judged);
+    }
+}
+
 /// The bytes of a checkpoint behind its header, which holds the seconds the run took.
 fn tensors(checkpoint: &std::path::Path) -> Vec<u8> {
     let bytes = std::fs::read(checkpoint).unwrap();

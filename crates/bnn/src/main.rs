@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod evaluation;
 mod layer_table;
 mod memory;
 mod output;
@@ -34,6 +35,7 @@ enum Command {
     Eval(commands::eval::Args),
     Predict(commands::predict::Args),
     Inspect(commands::inspect::Args),
+    Cost(commands::cost::Args),
     Data(commands::data::Args),
     Backends(commands::backends::Args),
     #[cfg(feature = "cpu")]
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Cost(args) => commands::cost::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Backends(args) => commands::backends::run(&args),
         #[cfg(feature = "cpu")]

@@ -1,17 +1,37 @@
-//! PNG files as the bytes that a model reads.
+//! PNG files as the bytes that a model reads, and the way back.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bnn_core::Input;
-use png::{Decoder, Transformations};
+use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 /// Bytes per pixel of a decoded PNG, and whether the last of them is its opacity.
 #[derive(Clone, Copy)]
 struct Format {
     samples: usize,
     alpha: bool,
+}
+
+/// The bytes of an image of this size as a PNG file; none if its pixels are neither grey (1 byte) nor
+/// colours (3 bytes).
+///
+/// # Errors
+/// An image that is too large for PNG.
+pub fn encode(image: Input, pixels: &[u8]) -> Result<Option<Vec<u8>>> {
+    let color = match image.channels {
+        1 => ColorType::Grayscale,
+        3 => ColorType::Rgb,
+        _ => return Ok(None),
+    };
+    let mut file = Vec::new();
+    let [width, height] = [image.grid.width, image.grid.height].map(u32::try_from);
+    let mut encoder = Encoder::new(&mut file, width?, height?);
+    encoder.set_color(color);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.write_header()?.write_image_data(pixels)?;
+    Ok(Some(file))
 }
 
 /// Reads an image of the size that a model reads: its rows of pixels from the top, channels innermost.
@@ -100,7 +120,6 @@ fn opaque(pixel: &[u8], format: Format) -> Result<&[u8]> {
 #[cfg(test)]
 mod tests {
     use bnn_core::Grid;
-    use png::{BitDepth, ColorType, Encoder};
 
     use super::*;
 
@@ -153,6 +172,18 @@ mod tests {
         assert!(why(1, GrayscaleAlpha, &[9, 255, 70, 254]).starts_with(clear));
         assert!(why(3, Rgba, &[9, 9, 9, 255, 7, 7, 7, 254]).starts_with(clear));
         assert!(why(2, Grayscale, &[9, 70]).starts_with("the model reads 2 bytes per pixel"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for channels in [1, 3] {
+            let image = Input { grid: Grid { height: 2, width: 3 }, channels };
+            let pixels: Vec<u8> = (0..6 * channels as u8).map(|at| 14 * at).collect();
+            let file = encode(image, &pixels).unwrap().unwrap();
+            assert_eq!(decode(&file, image).unwrap(), pixels);
+        }
+        let depth = Input { grid: Grid { height: 1, width: 1 }, channels: 2 };
+        assert_eq!(encode(depth, &[1, 2]).unwrap(), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::reproduce::Interrupted;
 pub use record::tests::sample;
 pub use record::{Bench, is, read_all};
 pub use spec::{Plan, read as plans};
-pub use text::{section, terminal};
+pub use text::{HOW, missing, provenance, section, tables, terminal};
 
 use record::fingerprint;
 use timings::{Network, Peaks, Timed, Timings};
@@ -198,6 +198,11 @@ fn one_line(text: &str) -> String {
 fn digest_of(model: &Path) -> Result<String> {
     let bytes = std::fs::read(model).with_context(|| model.display().to_string())?;
     Ok(digest(&bytes))
+}
+
+/// The plots of a result as SVG: bars and roofline.
+pub fn plots(bench: &Bench) -> [String; 2] {
+    [bars::svg(bench), roofline::svg(bench)]
 }
 
 /// Writes the plots of a result into a folder.

@@ -6,6 +6,10 @@ use crate::matrix::file_safe;
 use crate::summary::percent;
 use crate::table::Table;
 
+/// How the times were taken.
+pub const HOW: &str = "Contenders took turns on one thread; results were checked first. Times are \
+    medians, ratios are medians of the ratios within a round (95 % interval).";
+
 /// Name of the file with a plot.
 pub fn plot(bench: &Bench, kind: &str) -> String {
     file_safe(&format!("{}.{kind}.svg", bench.name))
@@ -18,14 +22,37 @@ pub fn section(bench: &Bench, curves: &str) -> String {
     let [bars, roofline] =
         ["bars", "roofline"].map(|kind| format!("{curves}/{}", plot(bench, kind)));
     let mut text = format!("\n### {name}: {title}\n\n[Bars]({bars}), [roofline]({roofline}).\n");
-    text += "Contenders took turns on one thread; results were checked first. ";
-    text += "Times are medians, ratios are medians of the ratios within a round (95 % interval).\n";
-    text += &format!("In the paper: {paper}\n\n(a) The product `{}`:\n\n", product.case);
+    text += &format!("{HOW}\nIn the paper: {paper}\n\n(a) The product `{}`:\n\n", product.case);
     text += &products(&[product]).markdown();
     text += &network(bench);
     text += "\nSingle cases; the bound is popcount, or reading the weights for a single row:\n\n";
     text += &products(&bench.timings.cases.iter().collect::<Vec<_>>()).markdown();
-    text + &deviations(bench) + &provenance(bench)
+    text + &deviations(bench) + &format!("\nProvenance: {}\n", provenance(bench))
+}
+
+/// The tables with their captions: the product, the network where it ran, single cases.
+pub fn tables(bench: &Bench) -> Vec<(String, Table)> {
+    let Bench { timings, what, .. } = bench;
+    let product = &timings.product;
+    let mut all = vec![(format!("(a) The product {}", product.case), products(&[product]))];
+    if let Some(timed) = timings.network.timed() {
+        let (cell, data) = (cell(bench), &what.network.data);
+        let caption =
+            format!("(b), (c) The trained network of {cell} on all test images of {data}");
+        all.push((caption, images(timed)));
+    }
+    all.push(("Single cases".into(), products(&timings.cases.iter().collect::<Vec<_>>())));
+    all
+}
+
+/// Why the network was not timed, if it was not.
+pub fn missing(bench: &Bench) -> Option<String> {
+    match &bench.timings.network {
+        Network::NotRun(why) => {
+            Some(format!("(b), (c) The network of {}: not run: {why}", cell(bench)))
+        }
+        Network::Done { .. } => None,
+    }
 }
 
 /// The summary for a terminal.
@@ -133,7 +160,8 @@ fn deviations(bench: &Bench) -> String {
     format!("\nDeviations from the paper:\n\n{list}")
 }
 
-fn provenance(bench: &Bench) -> String {
+/// Where the figures come from.
+pub fn provenance(bench: &Bench) -> String {
     let origin = &bench.origin;
     let model = match &bench.timings.network {
         Network::Done { model, .. } => format!("model {model}; "),
@@ -142,9 +170,7 @@ fn provenance(bench: &Bench) -> String {
     let (machine, revision) = (&origin.machine, &origin.revision);
     let date: String = bench.date.chars().take(10).collect();
     let seconds = bench.seconds;
-    format!(
-        "\nProvenance: one thread; {machine}; commit {revision}; {model}{date}; {seconds:.0} s\n"
-    )
+    format!("one thread; {machine}; commit {revision}; {model}{date}; {seconds:.0} s")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod backends;
 #[cfg(feature = "cpu")]
 pub mod bench;
+pub mod cost;
 pub mod data;
 pub mod eval;
 pub mod inspect;

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::commands::{DataDir, Device, in_tier, read_spec};
 use crate::layer_table::{self, bytes_text, count_text};
-use crate::{memory, output};
+use crate::{evaluation, memory, output};
 
 /// Train the network of a spec, and freeze it at its best epoch.
 ///
@@ -30,6 +30,9 @@ use crate::{memory, output};
 /// trained and evaluated only: there are no bits to freeze, and no model is written. Where images are
 /// whitened, what was fitted for it is kept beside the model in `preprocess.safetensors`, which the
 /// model is useless without, and in the user's cache folder for the next run.
+///
+/// At the end it writes `evaluation.json` too: which classes the network takes for which, its worst
+/// mistakes with their images, and what its first layer looks for.
 ///
 /// Before it starts it tells what the network is made of and about how much memory it will take.
 ///
@@ -169,6 +172,7 @@ impl WithBackend for Train<'_> {
         let outcome = bnn_train::run(backend, spec, data, seed, options, &mut watch);
         watch.bar.finish_and_clear();
         let outcome = outcome.map_err(|error| hint(error, args, watch.unprinted.take()))?;
+        let evaluation = self.keep(&outcome)?;
         watch
             .done(
                 &outcome,
@@ -181,6 +185,7 @@ impl WithBackend for Train<'_> {
                     "preprocess": data.preparation().map(record),
                     "seed": seed,
                     "threads": args.device.threads(),
+                    "evaluation": evaluation,
                 }),
             )
             .with_context(|| {
@@ -191,6 +196,16 @@ impl WithBackend for Train<'_> {
 }
 
 impl Train<'_> {
+    /// Writes what the best network gets wrong into the folder of the run; the name of the file.
+    fn keep(&self, outcome: &Outcome) -> Result<Option<&'static str>> {
+        let (Some(judged), Some(out)) = (&outcome.judged, &self.options.out) else {
+            return Ok(None);
+        };
+        let bytes = evaluation::bytes(judged, outcome, self.data)?;
+        out.write(evaluation::FILE, &bytes)?;
+        Ok(Some(evaluation::FILE))
+    }
+
     /// Tells what is about to be trained.
     fn announce(&self, backend: &str, seed: u64) -> Result<()> {
         let Self { args, spec, data, summary, steps, .. } = self;

@@ -23,6 +23,43 @@ fn a_network_is_trained_evaluated_and_inspected() {
 }
 
 #[test]
+fn what_the_network_gets_wrong_lies_beside_it() {
+    let desk = Desk::new();
+    let lines = desk.works("train tiny.toml --out run --json");
+    let done: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(done["evaluation"], "evaluation.json");
+    let file = fs::read(desk.0.path().join("run/evaluation.json")).unwrap();
+    let told: Value = serde_json::from_slice(&file).unwrap();
+    let counts = |row: &Value| row.as_array().unwrap().iter().flat_map(Value::as_u64).sum::<u64>();
+    let rows = told["confusion"].as_array().unwrap();
+    let images: u64 = rows.iter().map(counts).sum();
+    let right: u64 = (0..10).map(|class| rows[class][class].as_u64().unwrap()).sum();
+    assert_eq!(done["test_error"], (images - right) as f64 / images as f64);
+    let worst = &told["mistakes"][0];
+    assert_ne!(worst["label"], worst["predicted"]);
+    let png = "iVBORw0KGgo";
+    assert!(worst["image"].as_str().unwrap().starts_with(png), "{worst}");
+    let filters = &told["filters"];
+    let size = ["height", "width", "channels", "shown", "of"].map(|key| filters[key].as_u64());
+    assert_eq!(size, [28, 28, 1, 16, 16].map(Some));
+    assert!(filters["image"].as_str().unwrap().starts_with(png));
+}
+
+#[test]
+fn what_a_network_costs_is_counted_without_its_data() {
+    let desk = Desk::new();
+    let told: Value = serde_json::from_str(&desk.works("cost tiny.toml --json")).unwrap();
+    assert_eq!(told["layers"][0]["multiply_adds"], 784 * 16);
+    assert_eq!(told["layers"][1]["own"]["written"], 32 * 10);
+    insta::assert_snapshot!(desk.works("cost tiny.toml"));
+    desk.write("other.toml", SPEC.replace("[\"digits\"]", "[\"mine\"]"));
+    let words = ["other.toml", "the images of `mine` are not known here", "--input"];
+    desk.fails("cost other.toml", 1, &words);
+    assert!(desk.works("cost other.toml --input 4x4x3").contains("48"));
+    desk.fails("cost tiny.toml --tier paper", 2, &["no tier `paper`"]);
+}
+
+#[test]
 fn the_number_of_threads_changes_no_byte() {
     let desk = Desk::new();
     let model = |threads: usize| {
