@@ -109,7 +109,7 @@ impl Trainer for Libtorch {
         loss.backward();
         self.steps += 1;
         for (layer, signs) in self.layers.iter_mut().zip(&signs) {
-            layer.update(&signs.grad(), self.steps);
+            layer.update(&mut signs.grad(), self.steps);
         }
         Ok(f64::try_from(&loss).unwrap_or(f64::NAN) as f32 * batch.labels.len() as f32)
     }
@@ -170,13 +170,12 @@ impl Layer {
         )
     }
 
-    fn update(&mut self, gradient: &Tensor, step: i32) {
+    fn update(&mut self, gradient: &mut Tensor, step: i32) {
         no_grad(|| {
             self.weights.adam(gradient, self.scale, step);
             let _ = self.weights.value.clamp_(-1.0, 1.0);
             for param in [&mut self.gamma, &mut self.beta] {
-                let gradient = param.value.grad();
-                param.adam(&gradient, 1.0, step);
+                param.adam(&mut param.value.grad(), 1.0, step);
                 param.value.zero_grad();
             }
         });
@@ -189,13 +188,13 @@ impl Param {
         Self { value, m, v }
     }
 
-    /// Adam with its usual constants, by operations in place.
-    fn adam(&mut self, gradient: &Tensor, scale: f64, step: i32) {
+    /// Adam with its usual constants, by operations in place; spends the gradient.
+    fn adam(&mut self, gradient: &mut Tensor, scale: f64, step: i32) {
         let unbiased = |beta: f64| 1.0 - beta.powi(step);
         let rate = RATE * scale * unbiased(0.999).sqrt() / unbiased(0.9);
         let _ = self.m.lerp_(gradient, 0.1);
-        let _ = self.v.lerp_(&gradient.square(), 0.001);
-        let divisor = (self.v.sqrt() + 1e-8) * (-1.0 / rate);
+        let _ = self.v.lerp_(&gradient.square_(), 0.001);
+        let divisor = self.v.sqrt().g_add_scalar_(1e-8).g_mul_scalar_(-1.0 / rate);
         let _ = self.value.addcdiv_(&self.m, &divisor);
     }
 }

@@ -19,9 +19,9 @@ const STEPS: usize = 20;
 /// First steps whose losses are compared, without dropout.
 const CHECKED: usize = 3;
 
-/// How far losses lie apart at most. A gradient within rounding of 0 makes a whole step of Adam, one
-/// way or the other, so that two trainings are not the same from their first step on.
-const TOLERANCE: f64 = 1e-3;
+/// How far losses lie apart at most. libtorch's norm multiplies before it subtracts: sums that equal
+/// their mean may get the other sign, and binarized layers carry one flip to most of what follows.
+const TOLERANCE: f64 = 1e-2;
 
 /// Learning rate.
 const RATE: f64 = 1e-3;
