@@ -7,7 +7,7 @@ use bnn_core::{Input, Result};
 use bnn_train::spec::BlockSpec;
 use tch::{Kind, Tensor, no_grad};
 
-use super::{Batch, CLASSES, RATE, Start, Trainer};
+use super::{Batch, CLASSES, OFFSET, RATE, Start, Trainer};
 
 pub(super) struct Libtorch {
     input: Input,
@@ -130,7 +130,7 @@ impl Layer {
         Self {
             weights: Param::new(weights),
             gamma: learned(1.0),
-            beta: learned(0.0),
+            beta: learned(OFFSET.into()),
             running: [row(0.0), row(1.0)],
             pad: None,
             pool: None,

@@ -1,11 +1,11 @@
 //! Training as `bnn train` does it.
 
-use bnn_core::{BinaryBackend, Clock, Key, Quant, Result};
+use bnn_core::{BinaryBackend, Clock, Key, Matrix, Quant, Result};
 use bnn_cpu::Cpu;
 use bnn_train::Spec;
 use bnn_train::net::Net;
 
-use super::{Batch, CLASSES, RATE, Start, Trainer};
+use super::{Batch, CLASSES, OFFSET, RATE, Start, Trainer};
 
 pub(super) struct Ours {
     cpu: Cpu,
@@ -25,6 +25,8 @@ impl Ours {
             let weights = cpu.put(Start::weights(layer, block.form.shape).view())?;
             block.code = Some(cpu.encode(&weights, &Quant::sign(), None)?);
             block.weights.value = weights;
+            block.beta.value =
+                cpu.put(Matrix::from_elem((1, block.form.shape.0), OFFSET).view())?;
         }
         Ok(Self { cpu: cpu.clone(), spec: start.spec.clone(), net, steps: 0 })
     }
