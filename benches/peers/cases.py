@@ -16,6 +16,8 @@ def all_cases():
             cases.append((name, "conv", (images, side, channels, outputs)))
     cases += [(f"network/mlp/b{b}", "mlp", (b,)) for b in (1, 100)]
     cases += [(f"network/convnet/b{b}", "convnet", (b,)) for b in (1, 16)]
+    gradients = [(f"gradient/{of}/dense/b100/4096x4096", of, (100, 4096, 4096)) for of in ("dx", "dw")]
+    cases += gradients
     trained = [("mlp", 100), ("convnet", 50)]
     return cases + [(f"training/{name}/b{b}", "training", (name, b)) for name, b in trained]
 
@@ -123,6 +125,16 @@ def convnet_scores(x):
     return sign(x @ reals(middle).T) @ reals(last).T
 
 
+def gradient_operands(kind, shape):
+    """Gradients of sums, and the signs they meet: dx = dy w, and dw = dy^T x."""
+    rows, columns, outputs = shape
+    row, column = np.arange(rows)[:, None], np.arange(outputs)[None]
+    dy = ((row * 131 + column * 37) % 1009).astype(np.float32) / np.float32(1009) - np.float32(0.5)
+    if kind == "dx":
+        return dy, reals(signs(outputs, columns, 3))
+    return np.ascontiguousarray(dy.T), reals(signs(rows, columns, 3))
+
+
 def training_layers(name):
     """Outputs, side of the window, channels, and whether sums are pooled, of every layer."""
     if name == "mlp":
@@ -153,7 +165,7 @@ def adds(kind, shape):
         sides = [32 >> (at // 2) if layer[1] > 1 else 1 for at, layer in enumerate(training_layers(name))]
         layers = zip(sides, training_layers(name))
         return 60 * count * sum(s * s * o * side * side * c for s, (o, side, c, _) in layers)
-    if kind == "dense":
+    if kind in ("dense", "dx", "dw"):
         rows, depth, outputs = shape
         return rows * depth * outputs
     if kind == "conv":

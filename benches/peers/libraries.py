@@ -97,19 +97,36 @@ def onnx_bytes(kind, shape, threads):
     return onnx_run(session, 2 * a)
 
 
+def numpy_floats(kind, shape, threads):
+    """A product of f32 by the OpenBLAS of NumPy's wheel, whose threads the environment tells."""
+    if kind not in ("dense", "dx", "dw"):
+        return None
+    if kind == "dense":
+        a, w = [cases.reals(bits) for bits in cases.dense_operands(shape)]
+        w = w.T
+    else:
+        a, w = cases.gradient_operands(kind, shape)
+    out = np.empty((len(a), w.shape[1]), np.float32)
+    return lambda: (np.matmul(a, w, out=out), None)[1], lambda: out
+
+
 def torch_floats(kind, shape, threads):
     """A product or a convolution of f32."""
-    if kind not in ("dense", "conv"):
+    if kind not in ("dense", "conv", "dx", "dw"):
         return None
     torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
-    operands = cases.dense_operands if kind == "dense" else cases.conv_operands
-    a, w = [torch.from_numpy(cases.reals(bits)) for bits in operands(shape)]
+    if kind in ("dx", "dw"):
+        a, w = [torch.from_numpy(reals) for reals in cases.gradient_operands(kind, shape)]
+    else:
+        operands = cases.dense_operands if kind == "dense" else cases.conv_operands
+        a, w = [torch.from_numpy(cases.reals(bits)) for bits in operands(shape)]
+        w = w.T if kind == "dense" else w
     out = []
 
     def run():
         with torch.no_grad():
-            product = torch.conv2d(a, w, padding=1) if kind == "conv" else a @ w.T
+            product = torch.conv2d(a, w, padding=1) if kind == "conv" else a @ w
         out[:] = [product]
 
     return run, lambda: out[0].numpy()
