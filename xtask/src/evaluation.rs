@@ -133,6 +133,9 @@ impl Evaluation {
         let square = self.confusion.len() == classes
             && self.confusion.iter().all(|row| row.len() == classes);
         ensure!(square, "the field `confusion` has not {classes} rows and columns, one per class");
+        let images = self.confusion.iter().flatten();
+        let countable = images.copied().try_fold(0, u64::checked_add).is_some();
+        ensure!(countable, "the counts in the field `confusion` are more than can be added up");
         let known = |mistake: &Mistake| mistake.label.max(mistake.predicted) < classes;
         ensure!(
             self.mistakes.iter().all(known),

@@ -54,7 +54,7 @@ pub(crate) fn product_cut(
     let tasks = out.bits.chunks_mut((rows * planes * words).max(1)).enumerate();
     cpu.workers.each(tasks, |(task, out)| {
         let part = plan.part(task, (rows, cols));
-        let first = part.cols.start;
+        let (first, words) = (part.cols.start, Code::words_of(part.cols.len())); // the last may be shorter
         let mut cut = Cut { cpu, cuts, levels, first, fused, out, words };
         plan.run(part, &lines, &mut cut);
     });

@@ -13,6 +13,9 @@ use crate::patches::Packed;
 /// Rows that pass by a panel together, about: they stay in L1 beside it.
 pub(crate) const ROWS: usize = 64;
 
+/// Words of all lists of a product's windows, at most: under a megabyte.
+const LISTED: usize = 1 << 16;
+
 /// The left operand of a product.
 pub(crate) struct Left<'a> {
     cpu: &'a Cpu,
@@ -48,7 +51,7 @@ struct Windows {
 
 /// Taps whose columns of the weights need words of their own: all of a window, if it is read where it
 /// lies. Windows are packed side by side whose channels would leave a quarter of the words' bits unused,
-/// or that no [`Word`] spans.
+/// that no [`Word`] spans, or that meet the border in so many ways that their lists would be long.
 pub(crate) fn taps_apart(gather: &Gather, code: &Code) -> usize {
     let (taps, channels) = (gather.taps(), code.cols);
     let (apart, packed) = (taps * Code::words_of(channels), Code::words_of(taps * channels));
@@ -58,7 +61,15 @@ pub(crate) fn taps_apart(gather: &Gather, code: &Code) -> usize {
             window.height.saturating_mul(grid.width).saturating_mul(code.stride())
         }
     };
-    if 3 * apart <= 4 * packed && span <= u32::MAX as usize { taps } else { 1 }
+    let listed = match gather {
+        Gather::Rows => 0,
+        Gather::Patches { window, .. } => {
+            let ways = window.pad.saturating_mul(2).saturating_add(1);
+            ways.saturating_mul(ways).saturating_mul(apart)
+        }
+    };
+    let lies_well = 3 * apart <= 4 * packed && span <= u32::MAX as usize && listed <= LISTED;
+    if lies_well { taps } else { 1 }
 }
 
 impl<'a> Left<'a> {

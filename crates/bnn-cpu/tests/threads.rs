@@ -104,3 +104,23 @@ fn cut_products_never_differ_from_encoded_ones() {
         assert_eq!(cpu.get_code(&got).unwrap(), cpu.get_code(&want).unwrap());
     }
 }
+
+/// A single row is shared by columns, whose last part may be short, and so packed in fewer words.
+#[test]
+fn a_single_row_is_shared_by_columns() {
+    let kernels = ["avx512", "avx2", "popcnt", "neon", "portable"];
+    for kernel in kernels.iter().filter_map(|name| Cpu::with_kernel(name).ok()) {
+        for (threads, outputs) in [(1, 300), (2, 300), (3, 577), (3, 4096)] {
+            let cpu = kernel.clone().with_threads(threads).unwrap();
+            let cut = |b: &Cpu, depth| {
+                let x = b.put_code(&signs(1, depth, 0)).unwrap();
+                let w = b.put_code(&signs(outputs, depth, 1)).unwrap();
+                let cuts = b.put(Matrix::zeros((1, outputs)).view()).unwrap();
+                let code = b.product_cut(&x, &w, &Gather::Rows, &cuts, &Levels::sign());
+                b.get_code(&code.unwrap()).unwrap()
+            };
+            let alone = Cpu::new().with_threads(1).unwrap();
+            assert_eq!(cut(&cpu, 4100), cut(&alone, 4100), "{}, {threads} threads", cpu.name());
+        }
+    }
+}

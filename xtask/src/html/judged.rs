@@ -15,7 +15,7 @@ pub fn confusion(rows: &[Row]) -> String {
 
 /// The misclassified images with the largest margins.
 pub fn mistakes(rows: &[Row]) -> String {
-    shown(rows, "the largest margins first", |told| {
+    shown(rows, "as the network reads them, the largest margins first", |told| {
         let tiles: String = told.mistakes.iter().map(|mistake| tile(mistake, told)).collect();
         (!tiles.is_empty()).then(|| format!("<div class=\"tiles\">\n{tiles}</div>\n"))
     })

@@ -16,6 +16,9 @@ const AT_A_TIME: usize = 128;
 /// Images whose products are summed up at a time.
 const SUMMED: usize = 1024;
 
+/// Version of the fit: what an older one kept is not taken for the same.
+const FIT: u32 = 1;
+
 /// What a [`Transform`] is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
@@ -88,6 +91,9 @@ impl Transform {
         let refused = |why: String| Error::Preprocess { step: "chain".into(), why };
         if steps.is_empty() {
             return Err(refused("no steps: bytes as they are need no transform".into()));
+        }
+        if [size.0, size.1, size.2].contains(&0) {
+            return Err(refused("its images have no pixels".into()));
         }
         steps.iter().try_for_each(|step| step.check(*size))?;
         if !(*limit > 0.0 && limit.is_finite()) {
@@ -185,6 +191,7 @@ impl Parts {
 /// under which what is fitted can be kept.
 pub fn key(steps: &[Step], images: &Images) -> String {
     let mut sum = Sha256::new();
+    sum.update(format!("fit {FIT}\n"));
     steps.iter().for_each(|step| sum.update(format!("{step}\n")));
     images.feed(&mut sum);
     digest::hex(sum)
