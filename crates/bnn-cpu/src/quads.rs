@@ -135,12 +135,9 @@ impl<'a> Bytes<'a> {
         let runs = sliding.as_ref().map_or(Runs { count: 1, len: a.cols, apart: 0 }, Sliding::runs);
         let form = Form { runs: runs.count, len: runs.len, taps: gather.taps() };
         let weights = w.quads(cpu, form)?;
-        let bytes = match (&sliding, *gather) {
-            (Some(sliding), Gather::Patches { grid, .. }) => {
-                let row = |_, row: usize| &bytes[row * a.cols..][..a.cols];
-                Cow::Padded(sliding.pad(cpu, (1, a.rows / grid.pixels()), SLACK, row))
-            }
-            _ => Cow::Borrowed(bytes),
+        let bytes = match &sliding {
+            Some(sliding) => Cow::Padded(sliding.pad(cpu, &bytes[..a.rows * a.cols], SLACK)),
+            None => Cow::Borrowed(bytes),
         };
         Some(Self { bytes, sliding, cols: a.cols, weights, outputs: w.rows })
     }

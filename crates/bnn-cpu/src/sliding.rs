@@ -5,16 +5,16 @@ use bnn_core::{Grid, Window};
 use crate::borders::Borders;
 use crate::cpu::Cpu;
 use crate::kernels::Runs;
-use crate::memory::{Buffer, Item};
+use crate::memory::Buffer;
 
-/// Windows over images with their padding, whose pixels are some items each.
+/// Windows over images with their padding, whose pixels are some bytes each.
 pub(crate) struct Sliding {
     grid: Grid,
     padded: Grid,
     window: Window,
     /// Window positions.
     out: Grid,
-    /// Items of a pixel.
+    /// Bytes of a pixel.
     items: usize,
     pub(crate) borders: Borders,
 }
@@ -28,12 +28,12 @@ impl Sliding {
         Self { grid, padded, window, out, items, borders: Borders::new(grid, window, out) }
     }
 
-    /// Items of a padded image.
+    /// Bytes of a padded image.
     pub(crate) fn image(&self) -> usize {
         self.padded.pixels() * self.items
     }
 
-    /// The first item under the window of a row of the product.
+    /// The first byte under the window of a row of the product.
     pub(crate) fn start(&self, row: usize) -> usize {
         let Self { padded, window, out, items, .. } = self;
         let (image, place) = (row / out.pixels(), row % out.pixels());
@@ -41,7 +41,7 @@ impl Sliding {
         ((image * padded.height + y) * padded.width + x) * items
     }
 
-    /// The runs of items under a window.
+    /// The runs of bytes under a window.
     pub(crate) fn runs(&self) -> Runs {
         let Self { padded, window, items, .. } = self;
         match window.width == padded.width {
@@ -53,26 +53,16 @@ impl Sliding {
         }
     }
 
-    /// Copies planes of images into padding of zeros, with some more zeros behind; `row` gives the items
-    /// of a plane's pixel.
-    pub(crate) fn pad<'b, T: Item>(
-        &self,
-        cpu: &Cpu,
-        (planes, images): (usize, usize),
-        slack: usize,
-        row: impl Fn(usize, usize) -> &'b [T] + Sync,
-    ) -> Buffer<T> {
+    /// Copies images of bytes into padding of zeros, with some more zeros behind.
+    pub(crate) fn pad(&self, cpu: &Cpu, images: &[u8], slack: usize) -> Buffer<u8> {
         let Self { grid, padded, window: Window { pad, .. }, items, .. } = *self;
-        let size = self.image();
-        let mut copy = cpu.take_zeroed(planes * images * size + slack);
-        let tasks = copy.chunks_exact_mut(size.max(1)).take(planes * images).enumerate();
-        cpu.workers.each(tasks, |(at, copy)| {
-            let (plane, image) = (at / images, at % images);
-            for y in 0..grid.height {
-                let line = &mut copy[((y + pad) * padded.width + pad) * items..];
-                for (x, to) in line.chunks_exact_mut(items).take(grid.width).enumerate() {
-                    to.copy_from_slice(row(plane, (image * grid.height + y) * grid.width + x));
-                }
+        let (from, to) = ((grid.pixels() * items).max(1), self.image().max(1));
+        let images = images.chunks_exact(from);
+        let mut copy = cpu.take_zeroed(images.len() * to + slack);
+        cpu.workers.each(copy.chunks_exact_mut(to).zip(images), |(copy, image)| {
+            for (y, line) in image.chunks_exact(grid.width * items).enumerate() {
+                let at = ((y + pad) * padded.width + pad) * items;
+                copy[at..][..line.len()].copy_from_slice(line);
             }
         });
         copy

@@ -105,6 +105,15 @@ pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
         );
         return Err(at(&path, why));
     }
+    let (grid, (height, width, channels)) = (network.input.grid, transform.parts().size);
+    if (height, width, channels) != (grid.height, grid.width, network.input.channels) {
+        let why = format!(
+            "is for images of {height} x {width} x {channels} bytes, the model reads {}; put the file \
+             of the model's own run there, or train again",
+            network.input,
+        );
+        return Err(at(&path, why));
+    }
     Ok(Some(transform))
 }
 

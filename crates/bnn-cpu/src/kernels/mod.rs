@@ -183,7 +183,7 @@ pub(crate) struct Row {
     pub(crate) mask: usize,
     /// The largest sum it can have.
     pub(crate) most: i32,
-    /// The first number of its line in [`Finish::lines`].
+    /// The first number of its line in [`Finish::lines`]; signs have one line for all rows.
     pub(crate) line: usize,
     /// Its row in [`Finish::out`].
     pub(crate) to: usize,
@@ -329,7 +329,7 @@ impl Counts<'_> {
 
     /// Which signs of a word of a row count.
     #[inline(always)]
-    fn holes(&self, row: &Row, word: &Word) -> u64 {
+    fn kept(&self, row: &Row, word: &Word) -> u64 {
         self.mask.map_or(u64::MAX, |mask| mask[row.mask + word.mask as usize])
     }
 

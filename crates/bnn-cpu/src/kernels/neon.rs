@@ -68,7 +68,7 @@ fn tile<const R: usize, const MASKED: bool>(
             let quarters = quarters(columns.word(word));
             for (bytes, row) in bytes.iter_mut().zip(rows) {
                 let signs = vreinterpretq_u8_u64(vdupq_n_u64(task.signs(row, digit, word)));
-                let mask = if MASKED { task.holes(row, word) } else { u64::MAX };
+                let mask = if MASKED { task.kept(row, word) } else { u64::MAX };
                 let mask = vreinterpretq_u8_u64(vdupq_n_u64(mask));
                 for (bytes, quarter) in bytes.iter_mut().zip(quarters) {
                     let differ = veorq_u8(signs, quarter);

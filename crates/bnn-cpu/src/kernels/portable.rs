@@ -37,7 +37,7 @@ pub(super) fn counts(task: &Counts<'_>, sums: &mut [i32]) {
 fn differing(task: &Counts<'_>, (row, digit): (usize, usize), eight: usize) -> [u32; EIGHT] {
     let (mut counts, columns, row) = ([0; EIGHT], task.eight(eight), &task.rows[row]);
     for word in task.words {
-        let (signs, mask) = (task.signs(row, digit, word), task.holes(row, word));
+        let (signs, mask) = (task.signs(row, digit, word), task.kept(row, word));
         for (count, column) in counts.iter_mut().zip(columns.word(word)) {
             *count += ((signs ^ column) & mask).count_ones();
         }

@@ -58,7 +58,7 @@ fn tile<const R: usize, const E: usize, const MASKED: bool>(
         for word in words {
             for (bytes, row) in bytes.iter_mut().zip(rows) {
                 let signs = _mm256_set1_epi64x(task.signs(row, digit, word) as i64);
-                let mask = if MASKED { task.holes(row, word) } else { u64::MAX };
+                let mask = if MASKED { task.kept(row, word) } else { u64::MAX };
                 let mask = _mm256_set1_epi64x(mask as i64);
                 for (bytes, columns) in bytes.iter_mut().zip(&columns) {
                     let halves = halves(columns.word(word));

@@ -89,7 +89,7 @@ fn split_row<const PARTS: usize>(
     for (word, split) in task.words[word..].iter().zip(split) {
         split[0] = nibbles(task.signs(row, digit, word));
         if PARTS == SIGNS_AND_MASK {
-            split[1] = nibbles(task.holes(row, word));
+            split[1] = nibbles(task.kept(row, word));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{load_sixteen, store_reals, store_some_reals};
 /// Asks for the lines that [`write`] will fill: they lie so far apart that no processor foresees them.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn expect(finish: &Finish<'_>, (row, col): (usize, usize), width: usize) {
+pub(super) fn prefetch(finish: &Finish<'_>, (row, col): (usize, usize), width: usize) {
     let Out::Reals { out, apart, .. } = &finish.out else { return };
     for at in (col..col + width).step_by(COLUMNS) {
         if let Some(place) = out.get(row * *apart + at) {

@@ -104,7 +104,7 @@ fn tile<const R: usize, const P: usize, const MASKED: bool, const WHOLE: bool>(
     sink: &mut Sink<'_>,
 ) {
     if let Sink::Values(finish) = sink {
-        rows.iter().for_each(|row| finish::expect(finish, (row.to, panel * PANEL), P * EIGHT));
+        rows.iter().for_each(|row| finish::prefetch(finish, (row.to, panel * PANEL), P * EIGHT));
     }
     let lines = &task.panel(panel).as_chunks::<P>().0[..task.depth];
     let mut total = [[_mm512_setzero_si512(); P]; R];
@@ -120,7 +120,7 @@ fn tile<const R: usize, const P: usize, const MASKED: bool, const WHOLE: bool>(
             line.iter_mut().zip(lines).for_each(|(line, words)| *line = load(words));
             for at in 0..R {
                 let signs = _mm512_set1_epi64(task.signs(&rows[at], digit, word) as i64);
-                let mask = if MASKED { task.holes(&rows[at], word) } else { u64::MAX };
+                let mask = if MASKED { task.kept(&rows[at], word) } else { u64::MAX };
                 let mask = _mm512_set1_epi64(mask as i64);
                 for (total, &line) in total[at].iter_mut().zip(&line) {
                     let differ = if MASKED {
