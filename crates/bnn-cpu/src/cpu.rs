@@ -101,6 +101,13 @@ impl Cpu {
         memory::take_zeroed(&self.pool, len)
     }
 
+    /// A buffer of `len` items, as they come.
+    pub(crate) fn filled<T: Item>(&self, len: usize, items: impl Iterator<Item = T>) -> Buffer<T> {
+        let mut buffer = self.take(len);
+        buffer.iter_mut().zip(items).for_each(|(to, item)| *to = item);
+        buffer
+    }
+
     /// A matrix whose numbers are still to be written.
     pub(crate) fn real(&self, (rows, cols): (usize, usize)) -> Real {
         Real { rows, cols, data: self.take(rows * cols) }

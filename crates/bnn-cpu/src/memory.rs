@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::kernels::{Row, Word};
+
 /// Bytes that every buffer starts at a multiple of: one line of the cache, one AVX-512 register.
 const ALIGN: usize = 64;
 
@@ -18,6 +20,8 @@ pub(crate) struct Pool {
     words: Shelf<u64>,
     integers: Shelf<i32>,
     bytes: Shelf<u8>,
+    rows: Shelf<Row>,
+    places: Shelf<Word>,
 }
 
 /// Free memory of one element type, by its length.
@@ -116,6 +120,18 @@ impl Item for i32 {
 impl Item for u8 {
     fn shelf(pool: &Pool) -> &Shelf<Self> {
         &pool.bytes
+    }
+}
+
+impl Item for Row {
+    fn shelf(pool: &Pool) -> &Shelf<Self> {
+        &pool.rows
+    }
+}
+
+impl Item for Word {
+    fn shelf(pool: &Pool) -> &Shelf<Self> {
+        &pool.places
     }
 }
 

@@ -162,18 +162,18 @@ impl<'a> Bytes<'a> {
     pub(crate) fn finish(
         &self,
         cpu: &Cpu,
-        (range, rows): (Range<usize>, &mut Vec<Row>),
+        (range, rows): (Range<usize>, &mut [Row]),
         (lines, apart): (&[i32], usize),
         out: Out<'_>,
     ) {
-        rows.clear();
-        rows.extend(range.enumerate().map(|(to, row)| match &self.sliding {
-            None => Row { bits: row * self.cols, to, ..Row::default() },
-            Some(sliding) => {
-                let line = sliding.borders.class(row) * apart;
-                Row { bits: sliding.start(row), line, to, ..Row::default() }
-            }
-        }));
+        let rows = &mut rows[..range.len()];
+        for (to, (place, row)) in rows.iter_mut().zip(range).enumerate() {
+            let (bits, line) = match &self.sliding {
+                None => (row * self.cols, 0),
+                Some(sliding) => (sliding.start(row), sliding.borders.class(row) * apart),
+            };
+            *place = Row { bits, line, to, ..Row::default() };
+        }
         let a = match &self.bytes {
             Cow::Borrowed(bytes) => bytes,
             Cow::Padded(bytes) => &bytes[..],

@@ -8,6 +8,7 @@ use crate::borders::Borders;
 use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::kernels::{Counts, Row, Word};
+use crate::memory::Buffer;
 use crate::patches::Packed;
 
 /// Rows that pass by a panel together, about: they stay in L1 beside it.
@@ -24,7 +25,7 @@ pub(crate) struct Left<'a> {
     /// What a sign that counts adds to the largest sum.
     unit: i32,
     /// The words of rows side by side.
-    words: Vec<Word>,
+    words: Buffer<Word>,
     /// Windows that are read where they lie; none if rows are read, or windows packed.
     windows: Option<Windows>,
 }
@@ -46,7 +47,7 @@ struct Windows {
     out: Grid,
     borders: Borders,
     /// The words under the windows of every class: those of taps inside the image.
-    words: Vec<Vec<Word>>,
+    words: Vec<Buffer<Word>>,
 }
 
 /// Taps whose columns of the weights need words of their own: all of a window, if it is read where it
@@ -77,9 +78,12 @@ impl<'a> Left<'a> {
     pub(crate) fn new(cpu: &'a Cpu, code: &'a Code, gather: &'a Gather, unit: i32) -> Self {
         let (words, windows) = match *gather {
             Gather::Patches { grid, window } if taps_apart(gather, code) == window.taps() => {
-                (Vec::new(), Some(Windows::new(code, grid, window)))
+                (cpu.take(0), Some(Windows::new(cpu, code, grid, window)))
             }
-            _ => (Word::row(Code::words_of(gather.taps() * code.cols)), None),
+            _ => {
+                let words = Code::words_of(gather.taps() * code.cols);
+                (cpu.filled(words, (0..words).map(Word::at)), None)
+            }
         };
         Self { cpu, code, gather, unit, words, windows }
     }
@@ -99,7 +103,7 @@ impl<'a> Left<'a> {
     pub(crate) fn blocks(
         &self,
         range: Range<usize>,
-        rows: &mut Vec<Row>,
+        rows: &mut [Row],
         mut take: impl FnMut(&Block<'_>),
     ) {
         let Some(windows) = &self.windows else {
@@ -108,18 +112,19 @@ impl<'a> Left<'a> {
         let (words, mask) = (self.code.words(), self.code.mask.as_deref());
         for (class, places) in windows.words.iter().enumerate() {
             let counting = windows.borders.taps(class) * self.code.cols;
-            rows.clear();
+            let mut count = 0;
             windows.pixels(class, range.clone(), |pixel, to| {
                 let mask_at = pixel * words;
                 let ones = |mask: &[u64]| Word::ones(places, &mask[mask_at..]);
                 let most = mask.map_or(counting, ones) as i32 * self.unit;
                 let bits = pixel * self.code.stride();
-                rows.push(Row { bits, mask: mask_at, most, line: 0, to });
+                rows[count] = Row { bits, mask: mask_at, most, line: 0, to };
+                count += 1;
             });
-            if rows.is_empty() {
+            if count == 0 {
                 continue;
             }
-            let bits = &self.code.bits[..];
+            let (bits, rows) = (&self.code.bits[..], &rows[..count]);
             take(&Block { bits, mask, words: places, digits_apart: words, rows });
         }
     }
@@ -128,26 +133,26 @@ impl<'a> Left<'a> {
     fn side_by_side(
         &self,
         range: Range<usize>,
-        rows: &mut Vec<Row>,
+        rows: &mut [Row],
         mut take: impl FnMut(&Block<'_>),
     ) {
         let count = range.len();
         let packed = Packed::of(self.cpu, self.code, self.gather, (range.start, count));
         let (words, planes, mask) = (packed.words(), self.code.weights.len(), packed.mask());
         let depth = self.gather.taps() * self.code.cols;
-        rows.clear();
-        rows.extend((0..count).map(|row| {
-            let ones = |mask: &[u64]| Word::ones(&self.words, &mask[row * words..]);
+        let rows = &mut rows[..count];
+        for (at, row) in rows.iter_mut().enumerate() {
+            let ones = |mask: &[u64]| Word::ones(&self.words, &mask[at * words..]);
             let most = mask.map_or(depth, ones) as i32 * self.unit;
-            Row { bits: row * planes * words, mask: row * words, most, line: 0, to: row }
-        }));
+            *row = Row { bits: at * planes * words, mask: at * words, most, line: 0, to: at };
+        }
         let bits = packed.bits();
         take(&Block { bits, mask, words: &self.words, digits_apart: words, rows });
     }
 }
 
 impl Windows {
-    fn new(code: &Code, grid: Grid, window: Window) -> Self {
+    fn new(cpu: &Cpu, code: &Code, grid: Grid, window: Window) -> Self {
         let out = window.positions(grid).expect("the window was checked");
         let borders = Borders::new(grid, window, out);
         let words = (0..borders.classes()).map(|class| {
@@ -162,7 +167,7 @@ impl Windows {
                     column: (tap * words + word) as u32,
                 })
             });
-            words.collect()
+            cpu.filled(borders.taps(class) * code.words(), words)
         });
         let words = words.collect();
         Self { grid, window, out, borders, words }

@@ -19,6 +19,8 @@ const PACKED: u64 = 80 << 10;
 const MLP: &str = r#"["dense 256", "dense 256", "dense 10"]"#;
 const CONVNET: &str =
     r#"["conv 64 kernel 3 pad 1", "conv 64 kernel 3 pad 1 pool 2", "dense 128", "dense 10"]"#;
+/// Long lists of words, and long lines of windows.
+const WIDE: &str = r#"["conv 256 kernel 3 pad 1", "conv 512 kernel 3 pad 1 pool 2", "dense 10"]"#;
 
 const IMAGES: usize = 20;
 
@@ -60,15 +62,16 @@ fn step(cpu: &Cpu, net: &mut Net<Cpu>, images: &Array2<u8>, time: u64) -> Alloca
 
 /// Nets of one thread, so that all is asked for where it is counted.
 fn nets(cpu: &Cpu) -> Vec<(Net<Cpu>, Array2<u8>)> {
-    let (pixels, colours) = ((28, 1), (16, 3));
+    let (pixels, colours, strips) = ((28, 28, 1), (16, 16, 3), (2, 120, 3));
     let forms = [
         (MLP, "activations = \"sign\"", pixels),
         (MLP, "activations = \"sign\"\ndropout = { input = 0.2, hidden = 0.5 }", pixels),
         (MLP, "activations = \"stochastic-sign\"", pixels),
         (CONVNET, "activations = \"sign\"", colours),
+        (WIDE, "activations = \"sign\"", strips),
     ];
-    let net = |(blocks, text, (side, channels)): (&str, &str, (usize, usize))| {
-        let input = Input { grid: Grid { height: side, width: side }, channels };
+    let net = |(blocks, text, (height, width, channels)): (&str, &str, _)| {
+        let input = Input { grid: Grid { height, width }, channels };
         (net(cpu, blocks, text, input), images(input))
     };
     forms.map(net).into()

@@ -6,6 +6,7 @@ use bnn_core::{Gather, Operand};
 
 use super::tables::{BLOCK, Digits, Reals};
 use super::{ROWS, image_count, scatter};
+use crate::borders::Borders;
 use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::kernels::{LINE, Line};
@@ -170,18 +171,17 @@ pub(super) fn weight(
 /// Adds to the weight gradients of every tap the sum of `dy` where it lay outside the grid; a tap that
 /// always does has no gradient, not even what rounding leaves.
 fn forgive_blanks(cpu: &Cpu, dy: &Real, gather: &Gather, a: &Signs<'_>, dw: &mut Real) {
-    let Gather::Patches { window, .. } = *gather else { return };
+    let Gather::Patches { grid, window } = gather else { return };
     if window.pad == 0 {
         return;
     }
     let (taps, outputs) = (gather.taps(), dy.cols);
-    let per_image = dy.rows / image_count(gather, a.code.rows);
-    let blanks: Vec<Vec<usize>> = (0..per_image)
-        .map(|place| (0..taps).filter(|&tap| gather.source(place, tap).is_none()).collect())
-        .collect();
+    let out = window.positions(*grid).expect("the window was checked");
+    let borders = Borders::new(*grid, *window, out);
     let mut sums: Buffer<f32> = cpu.take_zeroed(taps * outputs);
     for row in 0..dy.rows {
-        for &tap in &blanks[row % per_image] {
+        let class = borders.class(row);
+        for tap in (0..taps).filter(|&tap| !borders.inside(class, tap)) {
             let sums = &mut sums[tap * outputs..][..outputs];
             sums.iter_mut().zip(dy.rows_at(row, 1)).for_each(|(sum, dy)| *sum += dy * a.scale);
         }
@@ -191,9 +191,9 @@ fn forgive_blanks(cpu: &Cpu, dy: &Real, gather: &Gather, a: &Signs<'_>, dw: &mut
     cpu.workers.each(rows, |(output, dw)| {
         for (tap, dw) in dw.chunks_exact_mut(channels).enumerate() {
             let sum = sums[tap * outputs + output];
-            match blanks.iter().all(|blanks| blanks.contains(&tap)) {
-                true => dw.fill(0.0),
-                false => dw.iter_mut().for_each(|dw| *dw += sum),
+            match (0..borders.classes()).any(|class| borders.inside(class, tap)) {
+                true => dw.iter_mut().for_each(|dw| *dw += sum),
+                false => dw.fill(0.0),
             }
         }
     });

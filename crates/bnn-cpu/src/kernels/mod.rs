@@ -111,7 +111,7 @@ pub(crate) struct Counts<'a> {
 }
 
 /// A word of a row, and what it meets.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Word {
     /// Its place, from the row's first word among the signs on.
     pub(crate) bits: u32,
@@ -309,9 +309,10 @@ impl Kernel {
 }
 
 impl Word {
-    /// The words of rows that lie side by side.
-    pub(crate) fn row(words: usize) -> Vec<Self> {
-        (0..words as u32).map(|at| Self { bits: at, mask: at, column: at }).collect()
+    /// A word of rows that lie side by side.
+    pub(crate) fn at(place: usize) -> Self {
+        let place = place as u32;
+        Self { bits: place, mask: place, column: place }
     }
 
     /// Signs of a row that count, whose mask begins with the first word.

@@ -16,6 +16,11 @@ const EIGHTS: [usize; 2] = [1, 5];
 #[cfg(not(miri))]
 const EIGHTS: [usize; 6] = [1, 2, 3, 4, 7, 9];
 
+/// The words of rows that lie side by side.
+fn words_of_a_row(words: usize) -> Vec<Word> {
+    (0..words).map(Word::at).collect()
+}
+
 /// Kernels that can be run; Miri knows no vector instructions.
 fn usable() -> impl Iterator<Item = &'static Kernel> {
     let known = |kernel: &&Kernel| !cfg!(miri) || kernel.name == "portable";
@@ -75,7 +80,7 @@ fn counts_are_those_of_the_definition() {
                 a: &a,
                 mask,
                 rows: &starts(rows, words_each, digits),
-                words: &Word::row(words_each),
+                words: &words_of_a_row(words_each),
                 depth: words_each,
                 digits,
                 digits_apart: words_each,
@@ -127,7 +132,7 @@ fn counts_hold_when_all_signs_differ() {
                 a: &a,
                 mask,
                 rows: &starts(rows, words, 1),
-                words: &Word::row(words),
+                words: &words_of_a_row(words),
                 depth: words,
                 digits: 1,
                 digits_apart: words,
@@ -162,7 +167,7 @@ fn finished_values_are_those_of_the_counts() {
             a: &a,
             mask: None,
             rows: &(0..rows).map(row).collect::<Vec<_>>(),
-            words: &Word::row(words_each),
+            words: &words_of_a_row(words_each),
             depth: words_each,
             digits: 1,
             digits_apart: words_each,

@@ -142,7 +142,7 @@ impl<'a> Plan<'a> {
     /// Forms the sums of a part, some rows at a time, and hands them over.
     pub(super) fn run(&self, part: Part, lines: &Lines, finisher: &mut impl Finisher) {
         let (fused, step) = (self.fused(), self.step());
-        let mut rows = Vec::with_capacity(step.min(part.rows.len()));
+        let mut rows = self.cpu.take(step.min(part.rows.len()));
         for first in part.rows.clone().step_by(step) {
             let range = first..part.rows.end.min(first + step);
             let row = first - part.rows.start;
