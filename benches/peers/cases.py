@@ -3,6 +3,9 @@
 import numpy as np
 
 CONVOLUTIONS = [128, 128, 256, 256, 512, 512]
+GRADIENTS = ("dx", "dw", "dw-dropped")
+UPDATES = ("adam", "adam-dense", "adam-dropped")
+RATE, STEP = 1e-3, 10  # of one step of Adam
 LAYERS = [(32, 128, 128), (16, 128, 256), (16, 256, 256), (8, 256, 512), (8, 512, 512)]
 
 
@@ -16,8 +19,10 @@ def all_cases():
             cases.append((name, "conv", (images, side, channels, outputs)))
     cases += [(f"network/mlp/b{b}", "mlp", (b,)) for b in (1, 100)]
     cases += [(f"network/convnet/b{b}", "convnet", (b,)) for b in (1, 16)]
-    gradients = [(f"gradient/{of}/dense/b100/4096x4096", of, (100, 4096, 4096)) for of in ("dx", "dw")]
-    cases += gradients
+    parts = [(f"gradient/{of}/dense/b100/4096x4096", of) for of in GRADIENTS]
+    updates = ("adam/4096x4096", "adam/dense/b100/4096x4096", "adam-dropped/dense/b100/4096x4096")
+    parts += [(f"update/{name}", of) for name, of in zip(updates, UPDATES)]
+    cases += [(name, of, (100, 4096, 4096)) for name, of in parts]
     trained = [("mlp", 100), ("convnet", 50)]
     return cases + [(f"training/{name}/b{b}", "training", (name, b)) for name, b in trained]
 
@@ -132,7 +137,33 @@ def gradient_operands(kind, shape):
     dy = ((row * 131 + column * 37) % 1009).astype(np.float32) / np.float32(1009) - np.float32(0.5)
     if kind == "dx":
         return dy, reals(signs(outputs, columns, 3))
-    return np.ascontiguousarray(dy.T), reals(signs(rows, columns, 3))
+    kept = signs(rows, columns, 4) if kind.endswith("dropped") else 1
+    return np.ascontiguousarray(dy.T), reals(signs(rows, columns, 3)) * kept
+
+
+def latent_weights(shape):
+    """Latent weights, and both moments of Adam."""
+    _, columns, outputs = shape
+    value, m, v = (uniform(salt, outputs, columns) for salt in (5, 6, 7))
+    return value, m, v * v
+
+
+def glorot_rate(shape):
+    """The learning rate, scaled as Glorot's weights are."""
+    return RATE * (sum(shape[1:]) / 1.5) ** 0.5
+
+
+def updated(kind, shape):
+    """Latent weights after a step of Adam that is clipped, in f64."""
+    value, m, v = (x.astype(np.float64) for x in latent_weights(shape))
+    if kind == "adam":
+        gradient = uniform(8, *value.shape).astype(np.float64)
+    else:
+        dy, x = gradient_operands(kind, shape)
+        gradient = dy.astype(np.float64) @ x.astype(np.float64)
+    m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+    rate = glorot_rate(shape) * (1 - 0.999**STEP) ** 0.5 / (1 - 0.9**STEP)
+    return np.clip(value - rate * m / (np.sqrt(v) + 1e-8), -1, 1)
 
 
 def training_layers(name):
@@ -144,10 +175,15 @@ def training_layers(name):
     return convs + [(1024, 1, 16 * 512, False), (1024, 1, 1024, False), (10, 1, 1024, False)]
 
 
+def uniform(salt, rows, columns):
+    """Numbers that look random, uniform in [-1, 1)."""
+    reals = words(rows * columns, salt).astype(np.float32) / np.float32(2**23) - 1
+    return reals.reshape(rows, columns)
+
+
 def training_weights(layer, outputs, inputs):
-    """Latent weights, uniform in [-1, 1)."""
-    reals = words(outputs * inputs, layer + 1).astype(np.float32) / np.float32(2**23) - 1
-    return reals.reshape(outputs, inputs)
+    """Latent weights."""
+    return uniform(layer + 1, outputs, inputs)
 
 
 def training_batch(name, count, at):
@@ -165,7 +201,9 @@ def adds(kind, shape):
         sides = [32 >> (at // 2) if layer[1] > 1 else 1 for at, layer in enumerate(training_layers(name))]
         layers = zip(sides, training_layers(name))
         return 60 * count * sum(s * s * o * side * side * c for s, (o, side, c, _) in layers)
-    if kind in ("dense", "dx", "dw"):
+    if kind == "adam":
+        return shape[1] * shape[2]
+    if kind in ("dense", *GRADIENTS, *UPDATES):
         rows, depth, outputs = shape
         return rows * depth * outputs
     if kind == "conv":

@@ -99,7 +99,7 @@ def onnx_bytes(kind, shape, threads):
 
 def numpy_floats(kind, shape, threads):
     """A product of f32 by the OpenBLAS of NumPy's wheel, whose threads the environment tells."""
-    if kind not in ("dense", "dx", "dw"):
+    if kind not in ("dense", *cases.GRADIENTS):
         return None
     if kind == "dense":
         a, w = [cases.reals(bits) for bits in cases.dense_operands(shape)]
@@ -112,11 +112,11 @@ def numpy_floats(kind, shape, threads):
 
 def torch_floats(kind, shape, threads):
     """A product or a convolution of f32."""
-    if kind not in ("dense", "conv", "dx", "dw"):
+    if kind not in ("dense", "conv", *cases.GRADIENTS):
         return None
     torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
-    if kind in ("dx", "dw"):
+    if kind in cases.GRADIENTS:
         a, w = [torch.from_numpy(reals) for reals in cases.gradient_operands(kind, shape)]
     else:
         operands = cases.dense_operands if kind == "dense" else cases.conv_operands

@@ -33,6 +33,9 @@ LOSSES = 2e-3
 # How far sums of some thousand reals may lie from the exact ones, as a share of the largest.
 ROUNDING = 1e-5
 
+# The same for weights after a step of Adam, which divides by roots that can be small.
+STEPPED = 1e-4
+
 # What a contender's process says first, unless it tells what is wrong.
 READY, MISSING, NOTHING = "ready", "not installed", "nothing for this case"
 
@@ -110,6 +113,7 @@ def contenders():
         ("f32 openvino", "openvino", openvino_peers.floats),
         ("f32 openblas", "numpy", libraries.numpy_floats),
         ("f32 torch", "torch", libraries.torch_floats),
+        ("f32 torch update", "torch", torch_training.update),
         ("f32 torch training", "torch", torch_training.training),
     ]
 
@@ -128,7 +132,9 @@ def exact(kind, shape, contender):
         return cases.convolve(cases.reals(a), cases.reals(w), 1)
     if kind == "training":
         return None
-    if kind in ("dx", "dw"):
+    if kind in cases.UPDATES:
+        return cases.updated(kind, shape)
+    if kind in cases.GRADIENTS:
         a, w = cases.gradient_operands(kind, shape)
         return a.astype(np.float64) @ w.astype(np.float64)
     if kind == "convnet":
@@ -173,7 +179,7 @@ def work(pipe, at, case, threads, budget):
         return pipe.send(NOTHING)
     run, result = made
     run()
-    pipe.send(fault(name, contender, result(), exact(kind, shape, contender)) or READY)
+    pipe.send(fault(case, contender, result(), exact(kind, shape, contender)) or READY)
     if kind == "training":
         pipe.send(checksum(result()))
     try:
@@ -197,15 +203,24 @@ def fault(case, contender, got, want):
 
     if want is None:
         return None  # compared with what bnn tells
+    name, kind, _ = case
     if got.shape != want.shape:
-        return f"{case}, {contender}: shape {got.shape}, not {want.shape}"
-    # Sums of signs are exact; those of reals come in f64 as what is wanted.
-    off = ROUNDING * np.abs(want).max() if want.dtype == np.float64 else 0
+        return f"{name}, {contender}: shape {got.shape}, not {want.shape}"
+    off = rounding(kind) * np.abs(want).max()
     wrong = np.argwhere(~(np.abs(got - want) <= off))
     if not len(wrong):
         return None
     at = tuple(int(index) for index in wrong[0])
-    return f"{case}, {contender}: entry {at} is {got[at]}, not {want[at]}"
+    return f"{name}, {contender}: entry {at} is {got[at]}, not {want[at]}"
+
+
+def rounding(kind):
+    """How far a result may lie from the exact one: sums of signs are exact, those of reals are not."""
+    import cases
+
+    if kind in cases.UPDATES:
+        return STEPPED
+    return ROUNDING if kind in cases.GRADIENTS else 0
 
 
 def checksum(result):
@@ -230,8 +245,7 @@ def time_case(case, kernel, args):
         wanted = [(loss, LOSSES * loss) for loss in losses]
     else:
         result = exact(kind, shape, "bnn")
-        rounding = ROUNDING * checksum(abs(result)) if kind in ("dx", "dw") else 0
-        wanted = [(checksum(result), rounding)]
+        wanted = [(checksum(result), rounding(kind) * checksum(abs(result)))]
 
     def ours():
         more = ("--only", name, "--kernel", kernel, "--seconds", str(args.seconds))

@@ -30,6 +30,36 @@ def training(kind, shape, threads):
     return run, lambda: losses
 
 
+def update(kind, shape, threads):
+    """A step of fused Adam on a layer's weights, which are then clipped; the gradient is there, or is
+    formed first."""
+    if kind not in cases.UPDATES:
+        return None
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(threads)
+    w, m, v = (torch.from_numpy(x) for x in cases.latent_weights(shape))
+    w.grad = torch.from_numpy(cases.uniform(8, *w.shape))
+    eps = 1e-8 / (1 - 0.999**cases.STEP) ** 0.5  # Lasagne adds eps before it corrects the bias
+    optimizer = torch.optim.Adam([w], lr=cases.glorot_rate(shape), eps=eps, fused=True)
+    step = torch.tensor(cases.STEP - 1.0)
+    optimizer.state[w] = {"step": step, "exp_avg": m, "exp_avg_sq": v}
+    operands = None
+    if kind != "adam":
+        operands = [torch.from_numpy(x) for x in cases.gradient_operands(kind, shape)]
+    first = []
+
+    def run():
+        with torch.no_grad():
+            if operands:
+                torch.matmul(*operands, out=w.grad)
+            optimizer.step()
+            w.clamp_(-1, 1)
+            if not first:
+                first.append(w.numpy().copy())
+
+    return run, lambda: first[0]
+
+
 @functools.cache
 def signs_of(torch):
     """Signs whose gradient passes through, where the number lies within [-1, 1] or everywhere."""

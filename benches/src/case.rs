@@ -14,6 +14,7 @@ use crate::network::Network;
 use crate::product::{Signs, kernels};
 use crate::training::{self, Training};
 use crate::turns::{Interval, take_turns};
+use crate::update::{self, Update};
 use crate::{gradient, network, product};
 
 /// One operation on operands of one shape.
@@ -36,6 +37,8 @@ pub enum Limit {
     Popcount,
     /// Reading so many bytes of weights.
     Bytes(usize),
+    /// Reading a weight, both its moments and its gradient, and writing the first three.
+    Moves,
     /// Nothing that is measured here.
     Unknown,
 }
@@ -46,6 +49,7 @@ pub(crate) enum Work {
     Gradient(Gradient),
     Network(Network),
     Training(Training),
+    Update(Update),
     Model(Box<Model>),
 }
 
@@ -99,7 +103,8 @@ pub struct Row {
 /// All cases.
 pub fn cases() -> Vec<Case> {
     let products = product::cases().into_iter();
-    products.chain(gradient::cases()).chain(network::cases()).chain(training::cases()).collect()
+    let parts = gradient::cases().into_iter().chain(update::cases());
+    products.chain(parts).chain(network::cases()).chain(training::cases()).collect()
 }
 
 impl Case {
@@ -150,6 +155,7 @@ impl Case {
             Work::Layer(layer) => layer.contenders(kernels)?,
             Work::Gradient(gradient) => gradient.contenders(kernels, threads)?,
             Work::Network(network) => network.contenders(kernels)?,
+            Work::Update(update) => update.contenders(kernels)?,
             Work::Training(training) => training.contenders(kernels, threads, rivals)?,
             Work::Model(model) => model.contenders(kernels, threads)?,
         };
@@ -202,6 +208,9 @@ impl Case {
             Limit::Popcount => peak::multiply_adds_per_second(),
             Limit::Bytes(bytes) => {
                 Some(peak::bytes_per_second(bytes) * self.adds as f64 / bytes as f64)
+            }
+            Limit::Moves => {
+                Some(peak::moved_bytes_per_second(self.adds) / (7 * size_of::<f32>()) as f64)
             }
             Limit::Unknown => None,
         }

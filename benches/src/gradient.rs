@@ -1,13 +1,14 @@
 //! Gradients of products: reals times signs.
 
-use bnn_core::{BinaryBackend, Gather, Grid, Matrix, Operand, Result, TrainBackend, Window};
+use bnn_core::{
+    BinaryBackend, Gather, Grid, HostCode, Matrix, Operand, Planes, Result, TrainBackend, Window,
+};
 use bnn_cpu::{Code, Cpu, Real};
 use ndarray::Array2;
 
 use crate::case::{Case, Limit, Wanted, Work};
 use crate::contender::Contender;
-use crate::ours::put;
-use crate::product::{Contenders, reals, signs};
+use crate::product::{Contenders, signs};
 use crate::rivals;
 
 /// What one gradient costs in relative error: the sums of some hundred f32.
@@ -24,6 +25,14 @@ pub(crate) struct Gradient {
     rows: usize,
     columns: usize,
     outputs: usize,
+    holes: Holes,
+}
+
+/// What dropout left of the signs.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Holes {
+    None,
+    Half,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -44,12 +53,47 @@ pub(crate) fn cases() -> Vec<Case> {
     let gradients = layers.into_iter().flat_map(|(layer, gather, rows, columns, outputs)| {
         [("dx", Of::Input), ("dw", Of::Weight)].map(|(name, of)| {
             let adds = rows * outputs * gather.taps() * columns;
-            let work = Work::Gradient(Gradient { of, gather, rows, columns, outputs });
-            let name = format!("gradient/{name}/{layer}");
-            Case { name, adds, bytes: None, limit: Limit::Unknown, work }
+            let gradient = Gradient { of, gather, rows, columns, outputs, holes: Holes::None };
+            case(format!("gradient/{name}/{layer}"), adds, gradient)
         })
     });
-    gradients.collect()
+    let mut cases: Vec<Case> = gradients.collect();
+    cases.extend(cases.iter().filter_map(dropped).collect::<Vec<_>>());
+    cases
+}
+
+fn case(name: String, adds: usize, gradient: Gradient) -> Case {
+    let work = Work::Gradient(gradient);
+    Case { name, adds, bytes: None, limit: Limit::Unknown, work }
+}
+
+/// The gradient of dense weights whose inputs went through dropout.
+fn dropped(plain: &Case) -> Option<Case> {
+    let Work::Gradient(gradient) = plain.work else { return None };
+    let dense = gradient.of == Of::Weight && gradient.gather == Gather::Rows;
+    let name = plain.name.replace("/dw/", "/dw-dropped/");
+    dense.then(|| case(name, plain.adds, Gradient { holes: Holes::Half, ..gradient }))
+}
+
+/// Gradients of sums, each of a few hundred values.
+pub(crate) fn dy_of(shape: (usize, usize)) -> Matrix {
+    Array2::from_shape_fn(shape, |(row, col)| ((row * 131 + col * 37) % 1009) as f32 / 1009.0 - 0.5)
+}
+
+/// Signs as an operand, with or without holes.
+pub(crate) fn operand(cpu: &Cpu, shape: (usize, usize), holes: Holes) -> Result<Code> {
+    let mask = (holes == Holes::Half).then(|| signs(shape, 4));
+    let planes = Planes { mask, ..Planes::binary(signs(shape, 3)) };
+    cpu.put_code(&HostCode::Planes(planes))
+}
+
+/// The same as reals.
+pub(crate) fn reals(shape: (usize, usize), holes: Holes) -> Matrix {
+    let (signs, mask) = (signs(shape, 3), signs(shape, 4));
+    Array2::from_shape_fn(shape, |(row, col)| {
+        let kept = holes == Holes::None || mask.sign(row, col) == 1;
+        if kept { signs.sign(row, col) as f32 } else { 0.0 }
+    })
 }
 
 impl Gradient {
@@ -57,17 +101,14 @@ impl Gradient {
     /// gathering.
     pub(crate) fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Contenders> {
         let depth = self.gather.taps() * self.columns;
-        let dy = Array2::from_shape_fn((self.rows, self.outputs), |(row, col)| {
-            ((row * 131 + col * 37) % 1009) as f32 / 1009.0 - 0.5
-        });
+        let dy = dy_of((self.rows, self.outputs));
         let shape = match self.of {
             Of::Input => (self.outputs, depth),
             Of::Weight => (self.rows, self.columns),
         };
-        let signs = signs(shape, 3);
         let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
         for cpu in kernels {
-            let (dy, signs) = (cpu.put(dy.view())?, put(cpu, &signs)?);
+            let (dy, signs) = (cpu.put(dy.view())?, operand(cpu, shape, self.holes)?);
             contenders.push(Box::new(Ours {
                 cpu: cpu.clone(),
                 gradient: *self,
@@ -76,7 +117,7 @@ impl Gradient {
                 out: None,
             }));
         }
-        let signs = reals(&signs);
+        let signs = reals(shape, self.holes);
         if let (Of::Input, Gather::Rows) = (self.of, self.gather) {
             let columns = signs.t().as_standard_layout().into_owned();
             contenders.push(Box::new(rivals::floats(&dy, &columns, threads)?));

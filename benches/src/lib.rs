@@ -25,6 +25,7 @@ mod rival_network;
 mod rivals;
 mod training;
 mod turns;
+mod update;
 
 pub use case::{Case, Limit, Row, Timed, cases};
 pub use contender::Part;

@@ -77,6 +77,42 @@ impl Lanes for Read<'_> {
     }
 }
 
+/// Bytes per second that one core moves between four arrays of so many numbers each and itself, three
+/// of which it writes again, the best of several tries: what bounds a step of an optimizer.
+pub fn moved_bytes_per_second(numbers: usize) -> f64 {
+    let [mut a, mut b, mut c, d] = [(); 4].map(|()| vec![1f32; numbers.max(1)]);
+    let mut best_time = f64::INFINITY;
+    for _ in 0..20 {
+        let start = std::time::Instant::now();
+        best().lanes(Add { to: [&mut a, &mut b, &mut c], d: std::hint::black_box(&d) });
+        best_time = best_time.min(start.elapsed().as_secs_f64());
+    }
+    (7 * numbers * size_of::<f32>()) as f64 / best_time
+}
+
+/// Numbers of an array that are moved at a time.
+const PAGES: usize = 4096;
+
+struct Add<'a> {
+    to: [&'a mut [f32]; 3],
+    d: &'a [f32],
+}
+
+impl Lanes for Add<'_> {
+    type Output = ();
+
+    /// One array after the other, a few pages at a time.
+    #[inline(always)]
+    fn run(self) {
+        let [a, b, c] = self.to.map(|to| to.chunks_mut(PAGES));
+        for (((a, b), c), d) in a.zip(b).zip(c).zip(self.d.chunks(PAGES)) {
+            for to in [a, b, c] {
+                to.iter_mut().zip(d).for_each(|(to, d)| *to += d);
+            }
+        }
+    }
+}
+
 /// The product of rows of signs as one would write it first, compiled for this processor: XOR and
 /// popcount of 64 signs at a time. All rows are `words` words; padding is zero on both sides.
 pub fn word_loop(a: &[u64], w: &[u64], (words, depth): (usize, usize), out: &mut [i32]) {
