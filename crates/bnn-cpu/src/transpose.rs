@@ -1,28 +1,20 @@
 //! Transposition of matrices of reals, by squares that fit the registers.
 
 use crate::cpu::Cpu;
-use crate::kernels::{LINE, Line};
+use crate::kernels::{LINE, Rows, RowsMut};
 
-/// Writes entry (row, col) of `from` as entry (col, row) of `to`; both are row-major, with the given
-/// distances between rows.
+/// Writes entry (row, col) of `from` as entry (col, row) of `to`; both are row-major.
 pub(crate) fn transpose(
     cpu: &Cpu,
-    (from, from_apart): (&[f32], usize),
+    (from, from_apart): Rows<'_>,
     (rows, cols): (usize, usize),
-    (to, to_apart): (&mut [f32], usize),
+    (to, to_apart): RowsMut<'_>,
 ) {
     let (whole_rows, whole_cols) = (rows / LINE * LINE, cols / LINE * LINE);
-    let mut square: [[Line; LINE]; 2] = [[[0.0; LINE]; LINE]; 2];
     for row in (0..whole_rows).step_by(LINE) {
         for col in (0..whole_cols).step_by(LINE) {
-            let [before, after] = &mut square;
-            for (at, line) in before.iter_mut().enumerate() {
-                line.copy_from_slice(&from[(row + at) * from_apart + col..][..LINE]);
-            }
-            cpu.kernel.transpose(before, after);
-            for (at, line) in after.iter().enumerate() {
-                to[(col + at) * to_apart + row..][..LINE].copy_from_slice(line);
-            }
+            let from = (&from[row * from_apart + col..], from_apart);
+            cpu.kernel.transpose(from, (&mut to[col * to_apart + row..], to_apart));
         }
     }
     for row in 0..rows {

@@ -37,6 +37,9 @@ pub(crate) fn weight(cpu: &Cpu, dy: &Real, a: Operand<'_, Cpu>, gather: &Gather)
     let shape = (dy.cols, gather.taps() * operand::dim(&a).1);
     check(gather, operand::dim(&a), shape, dy)?;
     Ok(match Signs::of(&a, gather) {
+        Some(a) if *gather == Gather::Rows && dy.rows <= ROWS => {
+            signs::weight_of_rows(cpu, dy, &a, shape)
+        }
         Some(a) => signs::weight(cpu, dy, &a, gather, shape),
         None => floats::weight(cpu, dy, a, gather, shape),
     })
@@ -86,12 +89,13 @@ impl<'a> ByOutputs<'a> {
 
     /// The gradients of `count` outputs from `first` on, a row each; runs on this thread alone.
     pub(crate) fn rows(&self, cpu: &Cpu, first: usize, count: usize) -> Buffer<f32> {
-        let mut out = cpu.take_zeroed(count * self.depth);
+        let mut out = cpu.take(count * self.depth);
         match &self.source {
             Source::Signs { digits, scale } => {
                 signs::outputs(cpu, (self.dy, *scale), digits, first..first + count, &mut out);
             }
             Source::Floats(a) => {
+                out.fill(0.0);
                 floats::weight_block(self.dy, (0, self.dy.rows), a, (first, self.depth), &mut out);
             }
         }

@@ -52,14 +52,16 @@ impl<'a> Signs<'a> {
 struct Sums {
     /// Tiles of sixteen lanes: a line for every column, and some more up to a multiple of sixteen.
     tiles: Buffer<f32>,
+    /// Whether nothing was added yet; the tiles hold anything then.
+    empty: bool,
     lanes: Range<usize>,
     cols: usize,
 }
 
 impl Sums {
-    fn zeros(cpu: &Cpu, lanes: Range<usize>, cols: usize) -> Self {
+    fn new(cpu: &Cpu, lanes: Range<usize>, cols: usize) -> Self {
         let tiles = lanes.len().div_ceil(LINE) * cols.next_multiple_of(LINE) * LINE;
-        Self { tiles: cpu.take_zeroed(tiles), lanes, cols }
+        Self { tiles: cpu.take(tiles), empty: true, lanes, cols }
     }
 
     /// Numbers of a tile.
@@ -68,7 +70,11 @@ impl Sums {
     }
 
     fn add(&mut self, cpu: &Cpu, reals: Reals<'_>, digits: &Digits) {
+        if digits.is_empty() {
+            return;
+        }
         let (tile, part) = (self.tile(), BLOCKS_PER_TASK * BLOCK * LINE);
+        let fresh = std::mem::take(&mut self.empty);
         let lanes = self.lanes.clone().step_by(LINE);
         let tiles = lanes.zip(self.tiles.chunks_mut(tile));
         let tasks = tiles.flat_map(|(lane, tile)| {
@@ -78,13 +84,16 @@ impl Sums {
             let first = part * BLOCKS_PER_TASK;
             let blocks = first..digits.blocks().min(first + BLOCKS_PER_TASK);
             let lines: &mut [Line] = out.as_chunks_mut().0;
-            digits.add_sums(cpu, reals, lane, blocks, lines);
+            digits.add_sums(cpu, reals, lane, blocks, (lines, fresh));
         });
     }
 
     /// Writes the sums row-major: a row per lane.
     fn write(&self, cpu: &Cpu, out: &mut [f32]) {
         let cols = self.cols;
+        if self.empty {
+            return out.fill(0.0);
+        }
         let rows = out.chunks_mut((LINE * cols).max(1)).zip(self.tiles.chunks(self.tile()));
         cpu.workers.each(rows, |(rows, tile)| {
             let lanes = rows.len() / cols;
@@ -136,12 +145,24 @@ fn input_sums(
     let mut by_output = cpu.take(outputs * rows);
     transpose(cpu, (dy, outputs), (rows, outputs), (&mut by_output, rows));
     let reals = Reals { data: &by_output, apart: rows, lanes: rows, scale: w.scale };
-    let mut sums = Sums::zeros(cpu, 0..rows, cols);
+    let mut sums = Sums::new(cpu, 0..rows, cols);
     sums.add(cpu, reals, digits);
     sums.write(cpu, out);
 }
 
-/// `dw = dy^T a`: the outputs are the lanes.
+/// `dw = dy^T a`: the outputs are the lanes. Every task has some, whose sums stay in its cache.
+pub(super) fn weight_of_rows(cpu: &Cpu, dy: &Real, a: &Signs<'_>, shape: (usize, usize)) -> Real {
+    let (mut dw, digits) = (cpu.real(shape), a.digits(cpu));
+    let rows = dw.data.chunks_mut((OUTPUTS * shape.1).max(1));
+    let firsts = (0..shape.0).step_by(OUTPUTS);
+    cpu.workers.each(rows.zip(firsts), |(out, first)| {
+        let lanes = first..shape.0.min(first + OUTPUTS);
+        outputs(cpu, (dy, a.scale), &digits, lanes, out);
+    });
+    dw
+}
+
+/// The same of windows, some gathered rows at a time.
 ///
 /// Zeros around images would make three values of two, and tables of three rows instead of five. They
 /// are summed as -1 instead, and what that took away is added again.
@@ -152,7 +173,7 @@ pub(super) fn weight(
     gather: &Gather,
     shape: (usize, usize),
 ) -> Real {
-    let mut sums = Sums::zeros(cpu, 0..shape.0, shape.1);
+    let mut sums = Sums::new(cpu, 0..shape.0, shape.1);
     for first in (0..dy.rows).step_by(ROWS) {
         let count = ROWS.min(dy.rows - first);
         let packed = Packed::with_blanks(cpu, a.code, gather, (first, count));
@@ -208,7 +229,7 @@ pub(super) fn outputs(
     out: &mut [f32],
 ) {
     let alone = cpu.alone();
-    let mut sums = Sums::zeros(cpu, outputs, digits.cols());
+    let mut sums = Sums::new(cpu, outputs, digits.cols());
     let reals = Reals { data: &dy.data, apart: dy.cols, lanes: dy.cols, scale };
     sums.add(&alone, reals, digits);
     sums.write(&alone, out);

@@ -106,20 +106,25 @@ impl Digits {
         self.cols.div_ceil(BLOCK)
     }
 
+    /// Whether there is nothing to add up.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
     /// Number of columns.
     pub(super) fn cols(&self) -> usize {
         self.cols
     }
 
-    /// Adds, for the columns of some blocks, the sums of sixteen lanes from `lane` on to `out`:
-    /// one line per column, up to a multiple of sixteen.
+    /// Adds, for the columns of some blocks, the sums of sixteen lanes from `lane` on to `out`, or
+    /// writes them if it is `fresh`: one line per column, up to a multiple of sixteen.
     pub(super) fn add_sums(
         &self,
         cpu: &Cpu,
         reals: Reals<'_>,
         lane: usize,
         blocks: Range<usize>,
-        out: &mut [Line],
+        (out, fresh): (&mut [Line], bool),
     ) {
         let groups = self.rows.div_ceil(self.kind.rows());
         let mut memory = cpu.take(TABLES * (ENTRIES + 1) * LINE);
@@ -132,7 +137,7 @@ impl Digits {
             for (block, out) in blocks.clone().zip(out.chunks_mut(BLOCK)) {
                 let digits = self.bytes[(block * groups + first) * BLOCK..].as_chunks().0;
                 let (tables, digits) = (&tables[..count], &digits[..count]);
-                cpu.kernel.lanes(LookUp { tables, digits, out });
+                cpu.kernel.lanes(LookUp { tables, digits, out, fresh: fresh && first == 0 });
             }
         }
     }
@@ -229,6 +234,8 @@ struct LookUp<'a> {
     tables: &'a [Table],
     digits: &'a [[u8; BLOCK]],
     out: &'a mut [Line],
+    /// Whether the lines hold nothing yet.
+    fresh: bool,
 }
 
 impl Lanes for LookUp<'_> {
@@ -239,7 +246,7 @@ impl Lanes for LookUp<'_> {
     #[inline(always)]
     fn run(self) {
         for (at, lines) in self.out.as_chunks_mut::<COLUMNS>().0.iter_mut().enumerate() {
-            let mut sums = *lines;
+            let mut sums = if self.fresh { [[0.0; LINE]; COLUMNS] } else { *lines };
             for (table, digits) in self.tables.iter().zip(self.digits) {
                 let mut word = u64::from_le_bytes(digits.as_chunks().0[at]);
                 for sum in &mut sums {

@@ -6,7 +6,7 @@ mod tiles;
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LINE, Lanes, Line, Set, crossings};
+use super::{Kernel, LINE, Lanes, Rows, RowsMut, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "avx512",
@@ -63,10 +63,11 @@ fn spread(bits: &[u64], value: u8, bytes: &mut [u8]) {
 /// Squares of 4 x 4 reals are transposed inside the four 128-bit parts of the registers, by pairs of
 /// reals and then of pairs; then the parts change places, which transposes the square of squares.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
-fn transpose(from: &[Line; LINE], to: &mut [Line; LINE]) {
+fn transpose((from, from_apart): Rows<'_>, (to, to_apart): RowsMut<'_>) {
+    let line = |row: usize| from[row * from_apart..].first_chunk().expect("a square of lines");
     let mut parts = [_mm512_setzero_ps(); LINE];
-    for (parts, rows) in parts.as_chunks_mut::<4>().0.iter_mut().zip(from.as_chunks::<4>().0) {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|at| load_reals(&rows[at]));
+    for (four, parts) in parts.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|at| load_reals(line(4 * four + at)));
         let [ab, cd] = [pairs(_mm512_unpacklo_ps(a, b)), pairs(_mm512_unpacklo_ps(c, d))];
         let [upper_ab, upper_cd] =
             [pairs(_mm512_unpackhi_ps(a, b)), pairs(_mm512_unpackhi_ps(c, d))];
@@ -85,10 +86,14 @@ fn transpose(from: &[Line; LINE], to: &mut [Line; LINE]) {
             [_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<EVEN>(c, d)];
         let [odd_ab, odd_cd] =
             [_mm512_shuffle_f32x4::<ODD>(a, b), _mm512_shuffle_f32x4::<ODD>(c, d)];
-        store_reals(&mut to[at], _mm512_shuffle_f32x4::<EVEN>(even_ab, even_cd));
-        store_reals(&mut to[4 + at], _mm512_shuffle_f32x4::<EVEN>(odd_ab, odd_cd));
-        store_reals(&mut to[8 + at], _mm512_shuffle_f32x4::<ODD>(even_ab, even_cd));
-        store_reals(&mut to[12 + at], _mm512_shuffle_f32x4::<ODD>(odd_ab, odd_cd));
+        let mut store = |row: usize, reals| {
+            let line = to[row * to_apart..].first_chunk_mut();
+            store_reals(line.expect("a square of lines"), reals);
+        };
+        store(at, _mm512_shuffle_f32x4::<EVEN>(even_ab, even_cd));
+        store(4 + at, _mm512_shuffle_f32x4::<EVEN>(odd_ab, odd_cd));
+        store(8 + at, _mm512_shuffle_f32x4::<ODD>(even_ab, even_cd));
+        store(12 + at, _mm512_shuffle_f32x4::<ODD>(odd_ab, odd_cd));
     }
 }
 

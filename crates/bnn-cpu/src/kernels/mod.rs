@@ -42,6 +42,12 @@ pub(crate) const LINE: usize = 16;
 /// Reals side by side: one 512-bit register, two of 256 bits, four of 128.
 pub(crate) type Line = [f32; LINE];
 
+/// Reals from a first entry on, and how many lie from one row to the next.
+pub(crate) type Rows<'a> = (&'a [f32], usize);
+
+/// The same, to be written.
+pub(crate) type RowsMut<'a> = (&'a mut [f32], usize);
+
 /// The kernels of one instruction set.
 pub(crate) struct Kernel {
     name: &'static str,
@@ -60,7 +66,7 @@ pub(crate) struct Kernel {
     /// See [`Kernel::spread`].
     spread: unsafe fn(&[u64], u8, &mut [u8]),
     /// See [`Kernel::transpose`].
-    transpose: unsafe fn(&[Line; LINE], &mut [Line; LINE]),
+    transpose: unsafe fn(Rows<'_>, RowsMut<'_>),
     lanes: Set,
 }
 
@@ -288,8 +294,8 @@ impl Kernel {
         unsafe { (self.spread)(bits, value, bytes) }
     }
 
-    /// Writes the columns of a square as rows.
-    pub(crate) fn transpose(&self, from: &[Line; LINE], to: &mut [Line; LINE]) {
+    /// Writes the columns of a square of [`LINE`] rows as rows.
+    pub(crate) fn transpose(&self, from: Rows<'_>, to: RowsMut<'_>) {
         // SAFETY: the processor has the instructions (see above).
         unsafe { (self.transpose)(from, to) }
     }

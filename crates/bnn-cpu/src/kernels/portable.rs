@@ -1,6 +1,6 @@
 //! Kernels in plain Rust, for any processor.
 
-use super::{Counts, EIGHT, Kernel, LINE, Line, Set, crossings};
+use super::{Counts, EIGHT, Kernel, LINE, Rows, RowsMut, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
     name: "portable",
@@ -67,10 +67,10 @@ pub(super) fn spread(bits: &[u64], value: u8, bytes: &mut [u8]) {
     }
 }
 
-pub(super) fn transpose(from: &[Line; LINE], to: &mut [Line; LINE]) {
-    for (row, line) in from.iter().enumerate() {
-        for (to, &real) in to.iter_mut().zip(line) {
-            to[row] = real;
+pub(super) fn transpose((from, from_apart): Rows<'_>, (to, to_apart): RowsMut<'_>) {
+    for row in 0..LINE {
+        for (col, &real) in from[row * from_apart..][..LINE].iter().enumerate() {
+            to[col * to_apart + row] = real;
         }
     }
 }
