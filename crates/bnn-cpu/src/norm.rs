@@ -5,6 +5,7 @@ use bnn_core::{Error, Norm, NormGrad, Normed, Result, Running};
 
 use crate::cpu::Cpu;
 use crate::elementwise::rows_per_task;
+use crate::kernels::Lanes;
 use crate::memory::Buffer;
 use crate::real::{Real, same};
 
@@ -17,10 +18,10 @@ pub(crate) fn forward(
     norm: &Norm,
 ) -> Result<Normed<Cpu>> {
     check_rows("norm", x, &[gamma, beta, &running.mean, &running.spread])?;
-    let mean = averages(cpu, x, |row, sums| {
+    let mean = averages(cpu, x, |row, [sums]| {
         sums.iter_mut().zip(x.rows_at(row, 1)).for_each(|(sum, &x)| *sum += f64::from(x));
     });
-    let variance = averages(cpu, x, |row, sums| {
+    let variance = averages(cpu, x, |row, [sums]| {
         for ((sum, &x), &mean) in sums.iter_mut().zip(x.rows_at(row, 1)).zip(&mean.data[..]) {
             let c = x - mean;
             *sum += f64::from(c) * f64::from(if norm.shift { ap2(c) } else { c });
@@ -65,32 +66,29 @@ pub(crate) fn backward(
     let round = |x: f32| if norm.shift { ap2(x) } else { x };
     let scale = along(cpu, x.cols, |at| round(normed.inverse_deviation.data[at]));
     let columns = Columns { dy, x, mean: &normed.mean };
-    let g = sums(cpu, x.dim(), |row, sums| {
-        columns.each(row, |at, g, _| sums[at] += f64::from(g));
+    let totals = sums(cpu, x.dim(), |row, [g_sums, qg_sums, dgamma]| {
+        let sums = g_sums.iter_mut().zip(qg_sums).zip(dgamma).zip(&scale.data[..]);
+        for ((g, c), (((g_sum, qg), dgamma), &scale)) in columns.row(row).zip(sums) {
+            let wide = f64::from(g);
+            *g_sum += wide;
+            *qg += f64::from(round(c)) * wide;
+            *dgamma += f64::from(round(c * scale)) * wide;
+        }
     });
-    let qg = sums(cpu, x.dim(), |row, sums| {
-        columns.each(row, |at, g, c| sums[at] += f64::from(round(c)) * f64::from(g));
-    });
-    let dgamma = sums(cpu, x.dim(), |row, sums| {
-        columns.each(row, |at, g, c| {
-            sums[at] += f64::from(round(c * scale.data[at])) * f64::from(g);
-        });
-    });
+    let [g, qg, dgamma] = parts(&totals);
     let samples = x.rows as f64;
-    let mut lines = cpu.take(3 * x.cols);
-    let lines: &mut [[f64; 3]] = lines.as_chunks_mut().0;
-    for (at, line) in lines.iter_mut().enumerate() {
-        let gain = norm.batch_gain(gamma.data[at], normed.inverse_deviation.data[at]);
-        let slope = qg[at] / samples * f64::from(scale.data[at]).powi(2);
-        *line = [f64::from(gain), g[at] / samples, slope];
-    }
-    let lines = &*lines;
+    let gain = |at| norm.batch_gain(gamma.data[at], normed.inverse_deviation.data[at]);
+    let gains = cpu.filled(x.cols, (0..x.cols).map(|at| f64::from(gain(at))));
+    let means = cpu.filled(x.cols, g.iter().map(|g| g / samples));
+    let slope = |(qg, &scale): (&f64, &f32)| qg / samples * f64::from(scale).powi(2);
+    let slopes = cpu.filled(x.cols, qg.iter().zip(&scale.data[..]).map(slope));
     let mut dx = cpu.real(x.dim());
     by_rows(cpu, &mut dx, |row, dx| {
-        columns.each(row, |at, g, c| {
-            let [gain, mean_g, slope] = lines[at];
-            dx[at] = (gain * (f64::from(g) - mean_g - f64::from(round(c)) * slope)) as f32;
-        });
+        let lines = gains.iter().zip(&means[..]).zip(&slopes[..]);
+        for ((dx, (g, c)), ((gain, mean), slope)) in dx.iter_mut().zip(columns.row(row)).zip(lines)
+        {
+            *dx = (gain * (f64::from(g) - mean - f64::from(round(c)) * slope)) as f32;
+        }
     });
     let gamma = along(cpu, x.cols, |at| dgamma[at] as f32);
     Ok(NormGrad { x: dx, gamma, beta: along(cpu, x.cols, |at| g[at] as f32) })
@@ -104,13 +102,11 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Calls `visit` with column, gradient and centred input of every entry of a row.
-    #[inline]
-    fn each(&self, row: usize, mut visit: impl FnMut(usize, f32, f32)) {
+    /// Gradient and centred input of every entry of a row.
+    #[inline(always)]
+    fn row(&self, row: usize) -> impl Iterator<Item = (f32, f32)> {
         let line = self.dy.rows_at(row, 1).iter().zip(self.x.rows_at(row, 1));
-        for (at, ((&g, &x), &mean)) in line.zip(&self.mean.data[..]).enumerate() {
-            visit(at, g, x - mean);
-        }
+        line.zip(&self.mean.data[..]).map(|((&g, &x), &mean)| (g, x - mean))
     }
 }
 
@@ -130,8 +126,21 @@ fn affine(cpu: &Cpu, x: &Real, mean: &Real, gain: &Real, beta: &Real) -> Real {
 fn by_rows(cpu: &Cpu, out: &mut Real, fill: impl Fn(usize, &mut [f32]) + Sync + Send) {
     let (rows, cols) = (rows_per_task(out.cols), out.cols.max(1));
     cpu.workers.each(out.data.chunks_mut(rows * cols).enumerate(), |(task, out)| {
-        (task * rows..).zip(out.chunks_exact_mut(cols)).for_each(|(row, out)| fill(row, out));
+        let lines = (task * rows..).zip(out.chunks_exact_mut(cols));
+        cpu.kernel.lanes(Each(lines, |(row, out): (usize, &mut [f32])| fill(row, out)));
     });
+}
+
+/// Calls a function with every item, in a loop for the instruction set of the kernel.
+struct Each<I, F>(I, F);
+
+impl<I: Iterator, F: FnMut(I::Item)> Lanes for Each<I, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.for_each(self.1);
+    }
 }
 
 /// A row of one number per column.
@@ -142,28 +151,42 @@ fn along(cpu: &Cpu, cols: usize, number: impl Fn(usize) -> f32) -> Real {
 }
 
 /// The columns' sums over the number of rows.
-fn averages(cpu: &Cpu, x: &Real, add: impl Fn(usize, &mut [f64]) + Sync + Send) -> Real {
+fn averages(cpu: &Cpu, x: &Real, add: impl Fn(usize, [&mut [f64]; 1]) + Sync + Send) -> Real {
     let sums = sums(cpu, x.dim(), add);
     along(cpu, x.cols, |at| (sums[at] / x.rows as f64) as f32)
 }
 
-/// Sums of columns: `add` adds a row to them. Every task sums its rows, then the tasks' sums are
-/// added in their order: the shape alone decides the order of additions.
-fn sums(
+/// `N` sums of every column, one after the other: `add` adds a row to them. Every task sums its rows,
+/// then the tasks' sums are added in their order: the shape alone decides the order of additions.
+fn sums<const N: usize>(
     cpu: &Cpu,
     (rows, cols): (usize, usize),
-    add: impl Fn(usize, &mut [f64]) + Sync + Send,
+    add: impl Fn(usize, [&mut [f64]; N]) + Sync + Send,
 ) -> Buffer<f64> {
-    let per_task = rows_per_task(cols);
-    let mut parts = cpu.take_zeroed(rows.div_ceil(per_task).max(1) * cols);
-    cpu.workers.each(parts.chunks_mut(cols.max(1)).enumerate(), |(task, sums)| {
-        (task * per_task..rows.min((task + 1) * per_task)).for_each(|row| add(row, sums));
+    let (per_task, width) = (rows_per_task(cols), N * cols);
+    let mut shares = cpu.take_zeroed(rows.div_ceil(per_task).max(1) * width);
+    cpu.workers.each(shares.chunks_mut(width.max(1)).enumerate(), |(task, sums)| {
+        let rows = task * per_task..rows.min((task + 1) * per_task);
+        cpu.kernel.lanes(Each(rows, |row| add(row, parts_mut(sums))));
     });
-    let mut total = cpu.take_zeroed(cols);
-    for part in parts.chunks_exact(cols.max(1)) {
+    let mut total = cpu.take_zeroed(width);
+    for part in shares.chunks_exact(width.max(1)) {
         total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
     }
     total
+}
+
+/// Slices of equal length.
+fn parts<const N: usize>(sums: &[f64]) -> [&[f64]; N] {
+    let mut parts = sums.chunks_exact((sums.len() / N).max(1));
+    [(); N].map(|()| parts.next().unwrap_or_default())
+}
+
+/// The same, to be written.
+#[inline(always)]
+fn parts_mut<const N: usize>(sums: &mut [f64]) -> [&mut [f64]; N] {
+    let mut parts = sums.chunks_exact_mut((sums.len() / N).max(1));
+    [(); N].map(|()| parts.next().unwrap_or_default())
 }
 
 /// Each of `rows` is one row of as many numbers as `x` has columns, and `x` is not empty.

@@ -5,6 +5,7 @@ use bnn_core::{BinaryBackend, Error, Gather, Grid, HostCode, Pooled, Result, Win
 use crate::code::Code;
 use crate::cpu::Cpu;
 use crate::elementwise::rows_per_task;
+use crate::kernels::Lanes;
 use crate::real::{Real, same};
 
 /// See [`BinaryBackend::pool`]: for signs, the OR of packed rows.
@@ -39,27 +40,36 @@ pub(crate) fn max_pool(cpu: &Cpu, x: &Real, grid: Grid, window: Window) -> Resul
     cpu.workers.each(tasks, |(task, (y, taps))| {
         let lines = y.chunks_exact_mut(cols).zip(taps.chunks_exact_mut(cols));
         for (row, (y, taps)) in (task * rows..).zip(lines) {
-            largest(x, gather.sources(row), y, taps);
+            cpu.kernel.lanes(Largest { x, sources: gather.sources(row), y, taps });
         }
     });
     Ok(Pooled { y, taps })
 }
 
 /// The largest numbers of some rows, column by column, and which tap each is: the first of equals.
-fn largest(
-    x: &Real,
-    mut sources: impl Iterator<Item = (usize, usize)>,
-    y: &mut [f32],
-    taps: &mut [f32],
-) {
-    let (tap, first) = sources.next().expect("padding is smaller than the window");
-    y.copy_from_slice(x.rows_at(first, 1));
-    taps.fill(tap as f32);
-    for (tap, source) in sources {
-        for ((y, at), &x) in y.iter_mut().zip(&mut *taps).zip(x.rows_at(source, 1)) {
-            let larger = x > *y;
-            *at = if larger { tap as f32 } else { *at };
-            *y = if larger { x } else { *y };
+struct Largest<'a, S> {
+    x: &'a Real,
+    /// Taps and their rows.
+    sources: S,
+    y: &'a mut [f32],
+    taps: &'a mut [f32],
+}
+
+impl<S: Iterator<Item = (usize, usize)>> Lanes for Largest<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, mut sources, y, taps } = self;
+        let (tap, first) = sources.next().expect("padding is smaller than the window");
+        y.copy_from_slice(x.rows_at(first, 1));
+        taps.fill(tap as f32);
+        for (tap, source) in sources {
+            for ((y, at), &x) in y.iter_mut().zip(&mut *taps).zip(x.rows_at(source, 1)) {
+                let larger = x > *y;
+                *at = if larger { tap as f32 } else { *at };
+                *y = if larger { x } else { *y };
+            }
         }
     }
 }
