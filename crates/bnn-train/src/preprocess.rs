@@ -12,11 +12,14 @@ use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use crate::folder::PREPROCESS_FILE;
 use crate::spec::Chain;
 use crate::{Error, Result, file};
 
 const KIND: &str = "preprocess";
+
+/// What the name of a fit's file has before and behind its digest.
+const PREFIX: &str = "preprocess-";
+const SUFFIX: &str = ".safetensors";
 
 /// Subfolder of a cache folder that fitted transforms lie in.
 const CACHED: &str = "fitted";
@@ -77,7 +80,7 @@ pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
     let Some(done) = &network.preprocess else { return Ok(None) };
     let at = |path: &Path, why: String| Error::Preprocess { path: path.into(), why };
     let steps = parse(&done.steps).map_err(|why| at(model, why))?;
-    let beside = model.with_file_name(PREPROCESS_FILE);
+    let beside = model.with_file_name(file_name(&done.digest));
     let (path, transform) = if whitens(&steps) {
         if !beside.exists() {
             let why = format!(
@@ -146,16 +149,44 @@ pub fn record(transform: &Transform) -> Preprocess {
     }
 }
 
-/// Keeps what was fitted beside the model of a run, where the model has no room for it.
-pub(crate) fn keep(transform: &Transform, path: &Path) -> Result<()> {
+/// Name of the file beside a model that holds what was fitted, where that is too large for the model.
+///
+/// The name is part of the digest that the model knows it by: the file of one fit never replaces that of
+/// another, so that a run that is killed leaves every model with its own.
+pub fn file_name(digest: &str) -> String {
+    format!("{PREFIX}{digest:.12}{SUFFIX}")
+}
+
+/// Keeps what was fitted in the folder of a run, where the model has no room for it.
+pub(crate) fn keep(transform: &Transform, folder: &Path) -> Result<()> {
     if !whitens(&transform.parts().steps) {
         return Ok(());
     }
-    let bytes = to_bytes(transform, None)?;
-    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+    let (path, bytes) = (folder.join(file_name(transform.digest())), to_bytes(transform, None)?);
+    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    file::write(path, &bytes)
+    file::write(&path, &bytes)
+}
+
+/// Removes from the folder of a run what was fitted for the models that its own has replaced, whole or
+/// half written.
+pub(crate) fn remove_others(transform: Option<&Transform>, folder: &Path) -> Result<()> {
+    let failed = |path: &Path, source| Error::File { path: path.into(), source };
+    let own = transform.map(|transform| file_name(transform.digest()));
+    for entry in std::fs::read_dir(folder).map_err(|source| failed(folder, source))? {
+        let entry = entry.map_err(|source| failed(folder, source))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|&name| own.as_deref() != Some(name)) else {
+            continue;
+        };
+        let whole = name.strip_suffix(file::PART).unwrap_or(name);
+        if whole.starts_with(PREFIX) && whole.ends_with(SUFFIX) {
+            let path = entry.path();
+            std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
+        }
+    }
+    Ok(())
 }
 
 fn whitens(steps: &[Step]) -> bool {

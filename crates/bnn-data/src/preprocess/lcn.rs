@@ -91,7 +91,8 @@ mod tests {
     fn a_channel_is_divided_by_its_own_deviation() {
         let value = |at: usize| (at * 37 % 101) as f32 / 101.0;
         let mut alone: Vec<f32> = (0..81).map(value).collect();
-        let mut beside: Vec<f32> = (0..81).flat_map(|at| [value(at), value(at + 9) / 8.0]).collect();
+        let mut beside: Vec<f32> =
+            (0..81).flat_map(|at| [value(at), value(at + 9) / 8.0]).collect();
         normalize(&mut alone, 9, 1);
         normalize(&mut beside, 9, 2);
         let first: Vec<f32> = beside.into_iter().step_by(2).collect();

@@ -28,8 +28,8 @@ use crate::{evaluation, memory, output};
 /// and on the way `checkpoint.safetensors` (latent weights and optimizer state; for --resume), which
 /// is removed when the run ends. A network with real weights or activations (a float baseline) is
 /// trained and evaluated only: there are no bits to freeze, and no model is written. Where images are
-/// whitened, what was fitted for it is kept beside the model in `preprocess.safetensors`, which the
-/// model is useless without, and in the user's cache folder for the next run.
+/// whitened, what was fitted for it is kept beside the model in `preprocess-DIGEST.safetensors`, which
+/// the model is useless without, and in the user's cache folder for the next run.
 ///
 /// At the end it writes `evaluation.json` too: which classes the network takes for which, its worst
 /// mistakes with their images, and what its first layer looks for.

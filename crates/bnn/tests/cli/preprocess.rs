@@ -42,21 +42,23 @@ fn whitened_images_are_trained_on_and_whitened_again_to_evaluate() {
 fn a_model_is_never_fed_pixels_that_it_cannot_read() {
     let desk = Desk::new();
     desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
-    desk.works("train white.toml --out run");
-    fs::remove_file(desk.0.path().join("run/preprocess.safetensors")).unwrap();
-    let words =
-        ["run/preprocess.safetensors: not there", "zca ridge 1e-2", "copy it from the folder"];
+    let done = desk.works("train white.toml --out run --json");
+    let done: Value = serde_json::from_str(done.lines().last().unwrap()).unwrap();
+    let fit = format!(
+        "run/preprocess-{:.12}.safetensors",
+        done["preprocess"]["digest"].as_str().unwrap()
+    );
+    fs::remove_file(desk.0.path().join(&fit)).unwrap();
+    let absent = format!("{fit}: not there");
+    let words = [&*absent, "zca ridge 1e-2", "copy it from the folder"];
     desk.fails("eval run/model.safetensors --data digits", 1, &words);
     desk.fails("predict run/model.safetensors any.png", 1, &words);
     assert!(desk.works("inspect run/model.safetensors").contains("safetensors: not there"));
     let inspected = desk.works("inspect run/model.safetensors --json");
-    assert!(
-        inspected.contains("\"absent\":\"run/preprocess.safetensors: not there"),
-        "{inspected}"
-    );
-    desk.write("run/preprocess.safetensors", "damaged");
-    let words = ["run/preprocess.safetensors: no fitted preprocessing, or a damaged one"];
-    desk.fails("eval run/model.safetensors --data digits", 1, &words);
+    assert!(inspected.contains(&format!("\"absent\":\"{absent}")), "{inspected}");
+    desk.write(&fit, "damaged");
+    let damaged = format!("{fit}: no fitted preprocessing, or a damaged one");
+    desk.fails("eval run/model.safetensors --data digits", 1, &[&damaged]);
 }
 
 #[test]
