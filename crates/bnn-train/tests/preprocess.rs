@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
 use bnn_data::{Dataset, Images};
-use bnn_train::preprocess::{Prepared, file_name, for_model, prepare};
-use bnn_train::{EpochReport, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run};
+use bnn_train::preprocess::{Care, Prepared, Stage, file_name, for_model, prepare};
+use bnn_train::{EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run};
 
 const ZCA: &str = r#"["zca ridge 1e-3"]"#;
 const LCN: &str = r#"["gcn bias 10", "lcn"]"#;
@@ -66,7 +66,8 @@ fn data() -> Dataset {
 }
 
 fn prepared(spec: &Spec, data: Dataset, cache: Option<&Path>) -> bnn_train::Result<Dataset> {
-    let Prepared { data, uncached } = prepare(&spec.preprocess, data, cache, 2)?;
+    let care = Care { cache, threads: 2, watch: &|_| {} };
+    let Prepared { data, uncached } = prepare(&spec.preprocess, data, &care)?;
     uncached.map_or(Ok(data), Err)
 }
 
@@ -178,7 +179,7 @@ fn a_fit_is_kept_and_found_again() {
     fs::write(&other, &bytes).unwrap();
     let why = |data| prepared(&spec, data, Some(cache.path())).unwrap_err().to_string();
     let foreign = why(bars((200, 1), (50, 2)));
-    let want = "was fitted by other steps or to other images than its name says; remove it";
+    let want = "was fitted by other steps or to other images than its name says; delete this file";
     assert!(
         foreign.starts_with(&other.display().to_string()) && foreign.contains(want),
         "{foreign}"
@@ -190,8 +191,25 @@ fn a_fit_is_kept_and_found_again() {
         let why = why(data());
         let want = "no fitted preprocessing, or a damaged one (";
         assert!(why.starts_with(&file.display().to_string()) && why.contains(want), "{why}");
-        assert!(why.ends_with("remove it and train again, or copy it anew"), "{why}");
+        assert!(why.ends_with("); delete this file, and it is fitted anew"), "{why}");
     }
+}
+
+#[test]
+fn what_takes_a_while_is_told_as_it_begins() {
+    let cache = tempfile::tempdir().unwrap();
+    let told = |chain: &str| {
+        let stages = std::cell::RefCell::new(vec![]);
+        let watch = |stage| stages.borrow_mut().push(stage);
+        let care = Care { cache: Some(cache.path()), threads: 1, watch: &watch };
+        prepare(&spec(chain).preprocess, data(), &care).unwrap();
+        stages.into_inner()
+    };
+    let (fit, apply) = (Stage::Fit { images: 200 }, Stage::Apply { images: 290 });
+    assert_eq!(told(ZCA), [fit, apply]);
+    assert_eq!(told(ZCA), [apply], "it is in the cache");
+    assert_eq!(told(LCN), [fit, apply]);
+    assert_eq!(told(r#"["linear"]"#), []);
 }
 
 #[test]
@@ -199,8 +217,8 @@ fn a_cache_that_takes_nothing_is_told_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let Prepared { data, uncached } =
-        prepare(&spec(ZCA).preprocess, data(), Some(&file), 1).unwrap();
+    let care = Care { cache: Some(&file), threads: 1, watch: &|_| {} };
+    let Prepared { data, uncached } = prepare(&spec(ZCA).preprocess, data(), &care).unwrap();
     assert!(data.preparation().is_some());
     assert!(uncached.unwrap().to_string().starts_with(&file.display().to_string()));
 }
@@ -220,7 +238,14 @@ fn a_model_without_its_own_file_is_refused() {
     let want = "holds preprocessing of another run or data set (digest ";
     assert!(other.starts_with(&beside.display().to_string()) && other.contains(want), "{other}");
     fs::write(&beside, fs::read(&path).unwrap()).unwrap();
-    assert!(why().contains("this is a frozen model (bits and thresholds), not a "), "{}", why());
+    let wrong = why();
+    assert!(wrong.contains("this is a frozen model (bits and thresholds), not a "), "{wrong}");
+    assert!(
+        wrong.ends_with(
+            "copy it anew from the folder of the run that made the model, or train again"
+        ),
+        "{wrong}"
+    );
     fs::remove_file(&beside).unwrap();
     let absent = why();
     let want = "not there, and the model reads images preprocessed by `zca ridge 1e-3` as fitted in \
@@ -321,7 +346,9 @@ fn nonsense_in_a_spec_is_explained() {
 #[test]
 fn images_that_a_step_cannot_take_are_refused() {
     let few = bars((100, 0), (50, 2));
-    let error = prepared(&spec(ZCA), few, None).unwrap_err().to_string();
+    let error = prepared(&spec(ZCA), few, None).unwrap_err();
+    assert!(matches!(error, Error::Spec { .. }), "{error:?}");
+    let error = error.to_string();
     let want = "preprocess, `zca ridge 1e-3`: 100 training images are too few";
     assert!(error.starts_with(want), "{error}");
 }

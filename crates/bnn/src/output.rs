@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,6 +39,13 @@ pub fn bar(template: &str) -> Result<ProgressBar> {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template(template)?;
     Ok(ProgressBar::with_draw_target(Some(0), target).with_style(style))
+}
+
+/// A line on standard error for work whose end is not in sight, as quiet as a bar.
+pub fn spinner() -> Result<ProgressBar> {
+    let spinner = bar("{spinner} {msg}")?;
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    Ok(spinner)
 }
 
 /// Prints an error with its causes to standard error.

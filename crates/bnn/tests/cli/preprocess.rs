@@ -39,6 +39,18 @@ fn whitened_images_are_trained_on_and_whitened_again_to_evaluate() {
 }
 
 #[test]
+fn a_pipe_hears_of_no_progress() {
+    let desk = Desk::new();
+    desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
+    let out = desk.bnn("train white.toml --out run").assert().success();
+    assert_eq!(String::from_utf8_lossy(&out.get_output().stderr), "");
+    let said = String::from_utf8_lossy(&out.get_output().stdout).into_owned();
+    assert!(!said.contains("fitting"), "{said}");
+    // 784 values: 49 * 784^2 + 8 * 1024 * 784 + 5 * 2^20 bytes.
+    assert!(said.contains(" more for a checkpoint; 41.78 MB before, to fit zca"), "{said}");
+}
+
+#[test]
 fn a_model_is_never_fed_pixels_that_it_cannot_read() {
     let desk = Desk::new();
     desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
