@@ -79,8 +79,20 @@ fn core_code(error: &bnn_core::Error) -> u8 {
 
 fn data_code(error: &bnn_data::Error) -> u8 {
     match error {
-        bnn_data::Error::Preprocess { .. } => 2, // a spec that does not fit its images
         bnn_data::Error::Missing { .. } => 3,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_do_not_fit_are_bad_data_and_specs_wrong_usage() {
+        let refused = || bnn_data::Error::Preprocess { step: "lcn".into(), why: "small".into() };
+        assert_eq!(code(&refused().into()), 1);
+        assert_eq!(code(&bnn_train::Error::Data(refused()).into()), 1);
+        assert_eq!(code(&bnn_train::Error::spec("preprocess, `lcn`", "small").into()), 2);
     }
 }
