@@ -2,14 +2,14 @@
 //! misclassified.
 
 use bnn_core::{
-    Error, Frozen, Gather, Levels, Loss, Matrix, Reference, Result, Session, reference,
+    BinaryBackend, Error, Frozen, Gather, Levels, Loss, Matrix, Reference, Result, Session,
+    reference,
 };
 use bnn_cpu::Cpu;
 use ndarray::{Array2, Axis};
 
 use crate::case::{Case, Limit, Wanted, Work};
-use crate::contender::Contender;
-use crate::network;
+use crate::network::Ours;
 use crate::product::Contenders;
 use crate::rival_network::{Bytes, Dense, Floats, Words};
 
@@ -46,24 +46,29 @@ impl Case {
 
 impl Model {
     /// Ours by kernel, then other libraries if the network is one that they are taught here.
-    ///
-    /// The first image's scores are those of the definition.
     pub(crate) fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Contenders> {
         let Self { network, images, .. } = self;
-        let first = images.slice_axis(Axis(0), (..1).into());
-        let want = Session::of_codes(&Reference, network)?.scores(first)?;
-        let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
-        let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
-        let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-        for cpu in kernels {
-            contenders.push(Box::new(network::Ours::new(cpu, network, images, BATCH)?));
-        }
+        let (mut contenders, wanted) = self.ours(kernels)?;
         if is_dense(network) {
             contenders.push(Box::new(Dense::new(Floats::new(network)?, network, images, threads)?));
             contenders.push(Box::new(Dense::new(Bytes::new(network)?, network, images, threads)?));
             contenders.push(Box::new(Dense::new(Words::new(network)?, network, images, threads)?));
         }
         Ok((contenders, wanted))
+    }
+
+    /// Ours by kernel, or by family of a GPU's; the first image's scores are those of the definition.
+    pub(crate) fn ours<B>(&self, kernels: &[B]) -> Result<Contenders>
+    where
+        B: BinaryBackend + Clone + 'static,
+    {
+        let Self { network, images, .. } = self;
+        let first = images.slice_axis(Axis(0), (..1).into());
+        let want = Session::of_codes(&Reference, network)?.scores(first)?;
+        let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
+        let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
+        let ours = |backend| Ok(Box::new(Ours::new(backend, network, images, BATCH)?) as _);
+        Ok((kernels.iter().map(ours).collect::<Result<_>>()?, wanted))
     }
 
     /// Share of the images that scores misclassify.
@@ -175,6 +180,19 @@ mod tests {
             contender.run();
             assert_eq!(contender.result().unwrap(), scores, "{}", contender.name());
         }
+    }
+
+    #[test]
+    fn a_gpu_misclassifies_what_the_processor_does() {
+        let images = images().slice_axis(Axis(0), (..9).into()).to_owned();
+        let case = Case::model("model", network(), images, vec![1; 9]).unwrap();
+        let gpu = bnn_cuda::Cuda::emulated("tensor").unwrap();
+        let rows = case.time_on(&gpu, Duration::ZERO).unwrap().rows;
+        assert_eq!(rows.len(), 3, "two families and the processor: {rows:?}");
+        assert!(rows[2].name.starts_with("cpu/"), "{rows:?}");
+        let same =
+            |row: &crate::Row| (row.error, row.checksum) == (rows[2].error, rows[2].checksum);
+        assert!(rows.iter().all(same) && rows[0].error.is_some(), "{rows:?}");
     }
 
     #[test]
