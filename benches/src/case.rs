@@ -132,8 +132,8 @@ impl Case {
         self.take_turns(contenders, threads, self.bound(threads), budget)
     }
 
-    /// Times our kernels on a GPU by family, then what else multiplies there; of a trained network, our
-    /// best kernels of the processor.
+    /// Times our kernels on a GPU by family, then what else multiplies there; of a trained network at the
+    /// end our best kernels of the processor.
     ///
     /// # Errors
     /// As [`Case::time`]; [`Error::Unavailable`] for a case that is not [`on_gpus`](Self::on_gpus).

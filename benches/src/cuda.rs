@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
-use bnn_core::{Error, Gather, Matrix, Result};
+use bnn_core::{Error, Frozen, Gather, Matrix, Output, Result};
 use bnn_cuda::Cuda;
-use bnn_cuda::rivals::{Contest, Rival};
+use bnn_cuda::rivals::{Contest, Network, Rival};
+use ndarray::{Array2, Axis};
 
 use crate::contender::Contender;
-use crate::model::Model;
+use crate::model::{BATCH, Model, is_dense};
 use crate::ours::Product;
 use crate::product::{Contenders, Signs, gathered, kernels, reals};
+use crate::rival_network::{affine, weights};
 
 /// Those that are not ours.
 const RIVALS: [(Rival, &str); 6] = [
@@ -51,11 +53,67 @@ pub(crate) fn products(signs: &Signs, gpu: &Cuda) -> Result<Contenders> {
     Ok((contenders, wanted))
 }
 
-/// Ours by family, then our best kernels of the processor: its scores are those of all.
+/// Ours by family; networks of dense layers by the rivals that hold their bytes; then our best kernels
+/// of the processor: its scores are those of all.
 pub(crate) fn model(model: &Model, gpu: &Cuda) -> Result<Contenders> {
     let (mut contenders, wanted) = model.ours(&families(gpu)?)?;
+    let holds = |rival: Rival| !matches!(rival, Rival::Bf16 | Rival::Int8);
+    let dense = is_dense(&model.network);
+    for (rival, name) in RIVALS.into_iter().filter(|(rival, _)| dense && holds(*rival)) {
+        match Dense::new(gpu, (rival, name), model) {
+            Ok(network) => contenders.push(Box::new(network)),
+            Err(Error::Unavailable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     contenders.extend(model.ours(&kernels(1)?[..1])?.0);
     Ok((contenders, wanted))
+}
+
+/// A network by the products of one of the rivals, from bytes to scores on the host.
+struct Dense {
+    network: Network,
+    name: &'static str,
+    images: Array2<u8>,
+    output: Output,
+    scores: Matrix,
+}
+
+impl Dense {
+    /// The network has run on an image.
+    fn new(gpu: &Cuda, (rival, name): (Rival, &'static str), model: &Model) -> Result<Self> {
+        let Model { network: frozen, images, .. } = model;
+        let network = Network::new(gpu, rival, &layers(frozen))?;
+        network.sums(images.slice_axis(Axis(0), (..1).into()))?;
+        let scores = Array2::zeros((images.nrows(), frozen.classes.len()));
+        let (images, output) = (images.clone(), frozen.output.clone());
+        Ok(Self { network, name, images, output, scores })
+    }
+}
+
+/// The signs of every layer, and the thresholds of the hidden ones.
+fn layers(network: &Frozen) -> Vec<(&bnn_core::BitMatrix, Option<Matrix>)> {
+    let cuts = network.hidden.iter().map(|block| Some(block.cuts.clone())).chain([None]);
+    weights(network).zip(cuts).collect()
+}
+
+impl Contender for Dense {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn run(&mut self) {
+        let Self { network, images, output, scores, .. } = self;
+        let batches = images.axis_chunks_iter(Axis(0), BATCH);
+        for (images, mut scores) in batches.zip(scores.axis_chunks_iter_mut(Axis(0), BATCH)) {
+            let sums = network.sums(images).expect("it ran before");
+            scores.assign(&affine(output, sums.view()));
+        }
+    }
+
+    fn result(&self) -> Result<Matrix> {
+        Ok(self.scores.clone())
+    }
 }
 
 /// A product by one of the rivals.

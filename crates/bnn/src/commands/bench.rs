@@ -21,7 +21,8 @@ const ALLOWED: f64 = 1.05;
 /// rows computes the first ones, and its time is scaled.
 ///
 /// On a GPU products and whole networks are timed: our families of kernels, the paper's two kernels and
-/// cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on the host.
+/// cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on the host, and
+/// a trained one is timed on the processor too.
 ///
 /// Examples:
 ///
