@@ -7,11 +7,13 @@ use bnn_cpu::{Cpu, peak};
 use serde::Serialize;
 
 use crate::contender::{Contender, Part};
+#[cfg(any(feature = "cuda", test))]
+use crate::cuda;
 use crate::gradient::Gradient;
 use crate::layer::Layer;
 use crate::model::Model;
 use crate::network::Network;
-use crate::product::{Signs, kernels};
+use crate::product::{Contenders, Signs, kernels};
 use crate::training::{self, Training};
 use crate::turns::{Interval, take_turns};
 use crate::update::{self, Update};
@@ -87,7 +89,7 @@ pub struct Row {
     pub seconds: f64,
     /// Multiply-adds per second.
     pub rate: f64,
-    /// Share of what bounds the case on all threads; none where that was not measured.
+    /// Share of what bounds the case on all threads; none where that was not measured, as on GPUs.
     pub share: Option<f64>,
     /// How many times longer than the first row, as the median of ratios within a round.
     pub times: Interval,
@@ -113,7 +115,8 @@ impl Case {
     /// # Errors
     /// [`Error::Device`] naming a contender whose result is wrong; absurd numbers of threads.
     pub fn time(&self, threads: usize, budget: Duration) -> Result<Timed> {
-        self.take_turns(self.contenders(&kernels(threads)?, threads, true)?, threads, budget)
+        let contenders = self.contenders(&kernels(threads)?, threads, true)?;
+        self.take_turns(contenders, threads, self.bound(threads), budget)
     }
 
     /// Times our kernels alone, all of them or those of a name.
@@ -130,7 +133,32 @@ impl Case {
             Some(name) => vec![Cpu::with_kernel(name)?.with_threads(threads)?],
             None => kernels(threads)?,
         };
-        self.take_turns(self.contenders(&kernels, threads, false)?, threads, budget)
+        let contenders = self.contenders(&kernels, threads, false)?;
+        self.take_turns(contenders, threads, self.bound(threads), budget)
+    }
+
+    /// Times our kernels on a GPU by family, then what else multiplies there; of a trained network at the
+    /// end our best kernels of the processor.
+    ///
+    /// # Errors
+    /// As [`Case::time`]; [`Error::Unavailable`] for a case that is not [`on_gpus`](Self::on_gpus).
+    #[cfg(any(feature = "cuda", test))]
+    pub fn time_on(&self, gpu: &bnn_cuda::Cuda, budget: Duration) -> Result<Timed> {
+        let contenders = match &self.work {
+            Work::Signs(signs) => cuda::products(signs, gpu)?,
+            Work::Network(network) => network.contenders(&cuda::families(gpu)?)?,
+            Work::Model(model) => cuda::model(model, gpu)?,
+            Work::Layer(_) | Work::Gradient(_) | Work::Training(_) => {
+                let why = "products and whole networks are timed there";
+                return Err(Error::unavailable(format!("case `{}` on a GPU", self.name), why));
+            }
+        };
+        self.take_turns(self.checked(contenders)?, 1, None, budget)
+    }
+
+    /// Whether the case has contenders on a GPU.
+    pub fn on_gpus(&self) -> bool {
+        matches!(self.work, Work::Signs(_) | Work::Network(_) | Work::Model(_))
     }
 
     /// One run of our best kernels, for other ways to time it.
@@ -162,6 +190,11 @@ impl Case {
         if !rivals {
             contenders.truncate(kernels.len());
         }
+        self.checked((contenders, wanted))
+    }
+
+    /// Runs every contender once, and compares what it makes.
+    fn checked(&self, (mut contenders, wanted): Contenders) -> Result<Vec<Box<dyn Contender>>> {
         for contender in &mut contenders {
             contender.run();
             wanted.check(&self.name, &**contender)?;
@@ -176,9 +209,9 @@ impl Case {
         &self,
         mut contenders: Vec<Box<dyn Contender>>,
         threads: usize,
+        bound: Option<f64>,
         budget: Duration,
     ) -> Result<Timed> {
-        let bound = self.bound().map(|bound| bound * threads as f64);
         let turns = take_turns(&mut contenders, budget);
         let row = |at: usize, contender: &dyn Contender| {
             let (name, part) = (contender.name(), contender.part());
@@ -202,9 +235,9 @@ impl Case {
         model.error(scores).map(Some)
     }
 
-    /// Multiply-adds per second that one core could reach.
-    fn bound(&self) -> Option<f64> {
-        match self.limit {
+    /// Multiply-adds per second that so many cores could reach.
+    fn bound(&self, threads: usize) -> Option<f64> {
+        let one = match self.limit {
             Limit::Popcount => peak::multiply_adds_per_second(),
             Limit::Bytes(bytes) => {
                 Some(peak::bytes_per_second(bytes) * self.adds as f64 / bytes as f64)
@@ -213,7 +246,8 @@ impl Case {
                 Some(peak::moved_bytes_per_second(self.adds) / (7 * size_of::<f32>()) as f64)
             }
             Limit::Unknown => None,
-        }
+        };
+        one.map(|bound| bound * threads as f64)
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) trait Contender {
     /// Computes the result once more.
     fn run(&mut self);
 
+    /// Waits for what was started: a device may still be at it when [`run`](Self::run) returns.
+    fn wait(&mut self) {}
+
     /// The rows that it computes, the first ones, where it is too slow for all of them.
     fn part(&self) -> Option<Part> {
         None

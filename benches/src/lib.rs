@@ -14,6 +14,8 @@
 
 mod case;
 mod contender;
+#[cfg(any(feature = "cuda", test))]
+mod cuda;
 mod gradient;
 mod layer;
 mod model;

@@ -2,14 +2,14 @@
 //! misclassified.
 
 use bnn_core::{
-    Error, Frozen, Gather, Levels, Loss, Matrix, Reference, Result, Session, reference,
+    BinaryBackend, Error, Frozen, Gather, Levels, Loss, Matrix, Reference, Result, Session,
+    reference,
 };
 use bnn_cpu::Cpu;
 use ndarray::{Array2, Axis};
 
 use crate::case::{Case, Limit, Wanted, Work};
-use crate::contender::Contender;
-use crate::network;
+use crate::network::Ours;
 use crate::product::Contenders;
 use crate::rival_network::{Bytes, Dense, Floats, Words};
 
@@ -18,8 +18,8 @@ pub(crate) const BATCH: usize = 1000;
 
 /// A network with images and their classes.
 pub(crate) struct Model {
-    network: Frozen,
-    images: Array2<u8>,
+    pub(crate) network: Frozen,
+    pub(crate) images: Array2<u8>,
     labels: Vec<u8>,
 }
 
@@ -46,24 +46,29 @@ impl Case {
 
 impl Model {
     /// Ours by kernel, then other libraries if the network is one that they are taught here.
-    ///
-    /// The first image's scores are those of the definition.
     pub(crate) fn contenders(&self, kernels: &[Cpu], threads: usize) -> Result<Contenders> {
         let Self { network, images, .. } = self;
-        let first = images.slice_axis(Axis(0), (..1).into());
-        let want = Session::of_codes(&Reference, network)?.scores(first)?;
-        let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
-        let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
-        let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-        for cpu in kernels {
-            contenders.push(Box::new(network::Ours::new(cpu, network, images, BATCH)?));
-        }
+        let (mut contenders, wanted) = self.ours(kernels)?;
         if is_dense(network) {
             contenders.push(Box::new(Dense::new(Floats::new(network)?, network, images, threads)?));
             contenders.push(Box::new(Dense::new(Bytes::new(network)?, network, images, threads)?));
             contenders.push(Box::new(Dense::new(Words::new(network)?, network, images, threads)?));
         }
         Ok((contenders, wanted))
+    }
+
+    /// Ours by kernel, or by family of a GPU's; the first image's scores are those of the definition.
+    pub(crate) fn ours<B>(&self, kernels: &[B]) -> Result<Contenders>
+    where
+        B: BinaryBackend + Clone + 'static,
+    {
+        let Self { network, images, .. } = self;
+        let first = images.slice_axis(Axis(0), (..1).into());
+        let want = Session::of_codes(&Reference, network)?.scores(first)?;
+        let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
+        let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
+        let ours = |backend| Ok(Box::new(Ours::new(backend, network, images, BATCH)?) as _);
+        Ok((kernels.iter().map(ours).collect::<Result<_>>()?, wanted))
     }
 
     /// Share of the images that scores misclassify.
@@ -96,7 +101,7 @@ fn adds(network: &Frozen) -> Result<usize> {
 }
 
 /// Whether all layers are dense, of signs alone.
-fn is_dense(network: &Frozen) -> bool {
+pub(crate) fn is_dense(network: &Frozen) -> bool {
     let hidden = network.hidden.iter().all(|block| {
         matches!(block.gather, Gather::Rows)
             && block.pool.is_none()
@@ -175,6 +180,20 @@ mod tests {
             contender.run();
             assert_eq!(contender.result().unwrap(), scores, "{}", contender.name());
         }
+    }
+
+    #[test]
+    fn a_gpu_misclassifies_what_the_processor_does() {
+        let images = images().slice_axis(Axis(0), (..9).into()).to_owned();
+        let case = Case::model("model", network(), images, vec![1; 9]).unwrap();
+        let gpu = bnn_cuda::Cuda::emulated("tensor").unwrap();
+        let rows = case.time_on(&gpu, Duration::ZERO).unwrap().rows;
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names[2..5], ["paper XNOR", "paper f32", "cuBLAS f32"], "behind our families");
+        assert!(names.len() == 6 && names[5].starts_with("cpu/"), "{names:?}");
+        let same =
+            |row: &crate::Row| (row.error, row.checksum) == (rows[5].error, rows[5].checksum);
+        assert!(rows.iter().all(same) && rows[0].error.is_some(), "{rows:?}");
     }
 
     #[test]

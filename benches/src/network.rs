@@ -1,10 +1,9 @@
 //! Whole frozen networks, from bytes to scores.
 
 use bnn_core::{
-    Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool, Reference, Result,
-    Session, Window,
+    BinaryBackend, Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool,
+    Reference, Result, Session, Window,
 };
-use bnn_cpu::Cpu;
 use ndarray::{Array2, Axis};
 
 use crate::case::{Case, Limit, Wanted, Work};
@@ -46,8 +45,11 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 impl Network {
-    /// Ours by kernel; the first image's scores are those of the definition.
-    pub(crate) fn contenders(&self, kernels: &[Cpu]) -> Result<Contenders> {
+    /// Ours by kernel, or by family of a GPU's; the first image's scores are those of the definition.
+    pub(crate) fn contenders<B>(&self, kernels: &[B]) -> Result<Contenders>
+    where
+        B: BinaryBackend + Clone + 'static,
+    {
         let network = self.frozen();
         let bytes = network.input.bytes();
         let images =
@@ -57,8 +59,8 @@ impl Network {
         let entries = want.indexed_iter().map(|(place, &score)| (place, f64::from(score)));
         let wanted = Wanted { entries: entries.collect(), tolerance: 0.0 };
         let mut contenders = Vec::new();
-        for cpu in kernels {
-            contenders.push(Box::new(Ours::new(cpu, &network, &images, self.images)?) as _);
+        for backend in kernels {
+            contenders.push(Box::new(Ours::new(backend, &network, &images, self.images)?) as _);
         }
         Ok((contenders, wanted))
     }
@@ -134,33 +136,33 @@ fn conv(at: usize) -> Hidden {
 }
 
 /// A network by one set of our kernels.
-pub(crate) struct Ours {
-    cpu: &'static Cpu,
-    session: Session<'static, Cpu>,
+pub(crate) struct Ours<B: BinaryBackend + 'static> {
+    backend: &'static B,
+    session: Session<'static, B>,
     images: Array2<u8>,
     /// Images that cross to the backend at a time.
     batch: usize,
     scores: Matrix,
 }
 
-impl Ours {
+impl<B: BinaryBackend + Clone> Ours<B> {
     pub(crate) fn new(
-        cpu: &Cpu,
+        backend: &B,
         network: &Frozen,
         images: &Array2<u8>,
         batch: usize,
     ) -> Result<Self> {
         // A benchmark's process owns these to its end, so that a contender can borrow them.
-        let (cpu, network) = (Box::leak(Box::new(cpu.clone())), network.clone());
-        let session = Session::of_codes(&*cpu, Box::leak(Box::new(network)))?;
+        let (backend, network) = (&*Box::leak(Box::new(backend.clone())), network.clone());
+        let session = Session::of_codes(backend, Box::leak(Box::new(network)))?;
         let scores = Array2::zeros((images.nrows(), session.network().classes.len()));
-        Ok(Self { cpu, session, images: images.clone(), batch, scores })
+        Ok(Self { backend, session, images: images.clone(), batch, scores })
     }
 }
 
-impl Contender for Ours {
+impl<B: BinaryBackend> Contender for Ours<B> {
     fn name(&self) -> String {
-        bnn_core::BinaryBackend::name(self.cpu)
+        self.backend.name()
     }
 
     fn run(&mut self) {

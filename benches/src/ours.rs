@@ -1,43 +1,51 @@
 //! Our own kernels.
 
 use bnn_core::{BinaryBackend, BitMatrix, Gather, HostCode, Matrix, Result};
-use bnn_cpu::{Code, Cpu, Real};
 
 use crate::contender::Contender;
 use crate::product::Operands;
 
 /// A product of signs by one set of kernels, its weights packed beforehand.
-pub(crate) struct Product {
-    cpu: Cpu,
-    a: Code,
-    w: Code,
+pub(crate) struct Product<B: BinaryBackend> {
+    backend: B,
+    a: B::Code,
+    w: B::Code,
     gather: Gather,
-    out: Real,
+    out: B::Real,
+    /// One number: to get it is to wait for everything that was started before.
+    last: B::Real,
 }
 
-impl Product {
-    pub(crate) fn new(cpu: &Cpu, operands: &Operands) -> Result<Self> {
-        let (a, w, gather) = (put(cpu, &operands.a)?, put(cpu, &operands.w)?, operands.gather);
-        let out = cpu.product(&a, &w, &gather)?;
-        Ok(Self { cpu: cpu.clone(), a, w, gather, out })
+impl<B: BinaryBackend + Clone> Product<B> {
+    pub(crate) fn new(backend: &B, operands: &Operands) -> Result<Self> {
+        let (a, w) = (put(backend, &operands.a)?, put(backend, &operands.w)?);
+        let (backend, gather) = (backend.clone(), operands.gather);
+        let out = backend.product(&a, &w, &gather)?;
+        let last = backend.put(Matrix::zeros((1, 1)).view())?;
+        Ok(Self { backend, a, w, gather, out, last })
     }
 }
 
-impl Contender for Product {
+impl<B: BinaryBackend> Contender for Product<B> {
     fn name(&self) -> String {
-        self.cpu.name()
+        self.backend.name()
     }
 
     fn run(&mut self) {
-        self.out = self.cpu.product(&self.a, &self.w, &self.gather).expect("it fitted before");
+        let out = self.backend.product(&self.a, &self.w, &self.gather);
+        self.out = out.expect("it fitted before");
+    }
+
+    fn wait(&mut self) {
+        self.backend.get(&self.last).expect("the device does what it was asked for");
     }
 
     fn result(&self) -> Result<Matrix> {
-        self.cpu.get(&self.out)
+        self.backend.get(&self.out)
     }
 }
 
 /// Signs as an operand.
-pub(crate) fn put(cpu: &Cpu, signs: &BitMatrix) -> Result<Code> {
-    cpu.put_code(&HostCode::binary(signs.clone()))
+pub(crate) fn put<B: BinaryBackend>(backend: &B, signs: &BitMatrix) -> Result<B::Code> {
+    backend.put_code(&HostCode::binary(signs.clone()))
 }

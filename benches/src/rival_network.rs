@@ -101,7 +101,7 @@ fn default<T: Default>() -> T {
 }
 
 /// The scores of the last layer's sums.
-fn affine<S: Copy + Into<f64>>(output: &Output, sums: ArrayView2<'_, S>) -> Matrix {
+pub(crate) fn affine<S: Copy + Into<f64>>(output: &Output, sums: ArrayView2<'_, S>) -> Matrix {
     Array2::from_shape_fn(sums.dim(), |(row, class)| {
         let sum: f64 = sums[[row, class]].into();
         Norm::apply(sum as f32, output.mean[class], output.gain[class], output.beta[class])
@@ -109,7 +109,7 @@ fn affine<S: Copy + Into<f64>>(output: &Output, sums: ArrayView2<'_, S>) -> Matr
 }
 
 /// The signs of all layers.
-fn weights(network: &Frozen) -> impl Iterator<Item = &BitMatrix> {
+pub(crate) fn weights(network: &Frozen) -> impl Iterator<Item = &BitMatrix> {
     let hidden = network.hidden.iter().map(|block| &block.weights);
     hidden.chain([&network.output.weights]).map(|weights| &weights.planes[0].1)
 }

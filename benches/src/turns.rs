@@ -55,6 +55,7 @@ fn calls(contender: &mut dyn Contender) -> u32 {
 fn turn(contender: &mut dyn Contender, calls: u32) -> Duration {
     let start = Instant::now();
     (0..calls).for_each(|_| contender.run());
+    contender.wait();
     start.elapsed()
 }
 

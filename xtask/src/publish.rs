@@ -75,7 +75,7 @@ pub fn run(args: &Args, root: &Path) -> Result<()> {
     }
     for bench in &timed {
         bench.write(&record::tier_folder(&results, &bench.tier))?;
-        println!("published {} of the tier {}", bench.name, bench.tier);
+        println!("published {} of the tier {}", bench.id(), bench.tier);
     }
     if let Some(counts) = &counted {
         counts.write(&results)?;
@@ -127,7 +127,7 @@ fn chosen(dir: &Path, only: Option<&str>) -> Result<(Vec<Record>, Vec<Bench>)> {
 
 /// The published experiments that time kernels, with new ones in the place of old ones.
 fn merged(mut old: Vec<Bench>, new: &[Bench]) -> Vec<Bench> {
-    let id = |bench: &Bench| (bench.tier.clone(), bench.name.clone());
+    let id = |bench: &Bench| (bench.tier.clone(), bench.id());
     old.retain(|old| new.iter().all(|new| id(new) != id(old)));
     old.extend(new.iter().cloned());
     old.sort_by_key(id);

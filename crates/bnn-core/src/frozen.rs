@@ -161,16 +161,25 @@ impl Frozen {
         if shape.0 != 1 {
             return Err(Error::format("output", format!("{} rows of scores per image", shape.0)));
         }
-        if self
-            .preprocess
-            .as_ref()
-            .is_some_and(|done| !(done.limit > 0.0 && done.limit.is_finite()))
-        {
-            return Err(Error::format("preprocess", "the limit of the codes is not positive"));
-        }
+        self.preprocess.as_ref().map_or(Ok(()), Preprocess::check)?;
         if self.classes.len() != shape.1 {
             let why = format!("{} names for {} scores", self.classes.len(), shape.1);
             return Err(Error::format("classes", why));
+        }
+        Ok(())
+    }
+}
+
+impl Preprocess {
+    /// The digest names a file beside the model: nothing but digits gets into a path.
+    fn check(&self) -> Result<()> {
+        let refused = |why: &str| Err(Error::format("preprocess", why));
+        if !(self.limit > 0.0 && self.limit.is_finite()) {
+            return refused("the limit of the codes is not positive");
+        }
+        let digits = self.digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if self.digest.len() != 64 || !digits {
+            return refused("the digest is not 64 hexadecimal digits");
         }
         Ok(())
     }

@@ -78,6 +78,12 @@ impl Cuda {
         Ok(Self { family: arch, tile, ..self })
     }
 
+    /// The families of kernels that this device runs, the best first.
+    pub fn families(&self) -> impl Iterator<Item = &'static str> {
+        let best = self.driver.arch();
+        FAMILIES.iter().rev().filter(move |(_, arch)| *arch <= best).map(|(name, _)| *name)
+    }
+
     /// Device, and family of kernels if it is not the device's best.
     pub(crate) fn label(&self) -> String {
         let name = self.driver.name();

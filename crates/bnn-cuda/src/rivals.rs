@@ -1,5 +1,9 @@
 //! What sign products on a GPU are measured against, on the same operands.
 
+mod network;
+
+pub use network::Network;
+
 use bnn_core::{BinaryBackend, BitMatrix, Gather, HostCode, Levels, Matrix, Result};
 
 use crate::code::{Code, stride};
@@ -81,14 +85,8 @@ impl Contest {
             };
             Ok([one(&reals[0], m * k)?, one(&reals[1], n * k)?])
         };
-        // The paper's kernels take the right operand with its depth as rows.
-        let turned = |from: &Buffer, columns: usize| -> Result<Buffer> {
-            let to = cuda.memory(n * columns * 4)?;
-            let values = [from.into(), (&to).into(), (n as i32).into(), (columns as i32).into()];
-            cuda.each(Kernel("rivals", "transpose_words"), n * columns, &values)?;
-            Ok(to)
-        };
-        let (w_words, w_reals) = (turned(&w.planes, stride(k))?, turned(&reals[1], k)?);
+        let w_words = turned(cuda, &w.planes, [n, stride(k)])?;
+        let w_reals = turned(cuda, &reals[1], [n, k])?;
         Ok(Self {
             halves: narrow("to_bf16", 2)?,
             bytes: narrow("to_int8", 1)?,
@@ -109,28 +107,14 @@ impl Contest {
     /// # Errors
     /// What the device says.
     pub fn run(&self, rival: Rival) -> Result<()> {
-        let [m, n, k] = self.size.map(|size| size as i32);
-        let [_, _, depth] = self.size;
         match rival {
             Rival::Product => self.product().map(drop),
             Rival::Cut => self.cut().map(drop),
             Rival::PaperFloat => {
-                let [a, w] = [&self.reals[0], &self.w_reals];
-                let values: [Value<'_>; 6] =
-                    [a.into(), w.into(), (&self.out).into(), m.into(), n.into(), k.into()];
-                self.cuda.launch(Kernel("rivals", "paper_float"), self.blocks(), &values)
+                paper_float(&self.cuda, self.size, [&self.reals[0], &self.w_reals, &self.out])
             }
             Rival::PaperXnor => {
-                let values: [Value<'_>; 7] = [
-                    (&*self.a.planes).into(),
-                    (&self.w_words).into(),
-                    (&self.out).into(),
-                    m.into(),
-                    n.into(),
-                    (stride(depth) as i32).into(),
-                    k.into(),
-                ];
-                self.cuda.launch(Kernel("rivals", "paper_xnor"), self.blocks(), &values)
+                paper_xnor(&self.cuda, self.size, [&self.a.planes, &self.w_words, &self.out])
             }
             Rival::Single => self.gemm(&self.reals, Rounding::Single),
             Rival::Tf32 => self.gemm(&self.reals, Rounding::Tensor),
@@ -182,13 +166,38 @@ impl Contest {
         self.cuts.get().map(drop)
     }
 
-    fn blocks(&self) -> Shape {
-        let [m, n, _] = self.size.map(|size| size.div_ceil(16) as u32);
-        Shape { grid: [n, m, 1], block: 256, shared: 0 }
-    }
-
     fn gemm(&self, [a, w]: &[Buffer; 2], rounding: Rounding) -> Result<()> {
         let gemm = Gemm { size: self.size, a: (a, false), b: (w, true), c: &self.out, rounding };
         self.cuda.device().gemm(&gemm)
     }
+}
+
+/// A matrix of 32-bit values, transposed: the paper's kernels take the right operand with its depth as
+/// rows.
+fn turned(cuda: &Cuda, from: &Buffer, [rows, columns]: [usize; 2]) -> Result<Buffer> {
+    let to = cuda.memory(rows * columns * 4)?;
+    let values = [from.into(), (&to).into(), (rows as i32).into(), (columns as i32).into()];
+    cuda.each(Kernel("rivals", "transpose_words"), rows * columns, &values)?;
+    Ok(to)
+}
+
+/// `out` (m x n) = `a` (m x k) times `w` (k x n), by the paper's baseline kernel.
+fn paper_float(cuda: &Cuda, size: [usize; 3], [a, w, out]: [&Buffer; 3]) -> Result<()> {
+    let [m, n, k] = size.map(|size| size as i32);
+    let values: [Value<'_>; 6] = [a.into(), w.into(), out.into(), m.into(), n.into(), k.into()];
+    cuda.launch(Kernel("rivals", "paper_float"), blocks(size), &values)
+}
+
+/// The same of packed signs, by the paper's XNOR kernel.
+fn paper_xnor(cuda: &Cuda, size: [usize; 3], [a, w, out]: [&Buffer; 3]) -> Result<()> {
+    let [m, n, k] = size.map(|size| size as i32);
+    let words = stride(size[2]) as i32;
+    let values: [Value<'_>; 7] =
+        [a.into(), w.into(), out.into(), m.into(), n.into(), words.into(), k.into()];
+    cuda.launch(Kernel("rivals", "paper_xnor"), blocks(size), &values)
+}
+
+fn blocks(size: [usize; 3]) -> Shape {
+    let [m, n, _] = size.map(|size| size.div_ceil(16) as u32);
+    Shape { grid: [n, m, 1], block: 256, shared: 0 }
 }

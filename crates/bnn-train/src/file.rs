@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
+/// Behind the name of a file that is being written.
+pub const PART: &str = ".part";
+
 /// Reads a file.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// [`Error::File`] if the folder is not writable or the disk is full; the old file is untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
-    name.push(".part");
+    name.push(PART);
     let part = PathBuf::from(name);
     let write = || {
         let mut file = File::create(&part)?;

@@ -10,9 +10,6 @@ pub const MODEL_FILE: &str = "model.safetensors";
 /// Name of the checkpoint in the folder of a run.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 
-/// Name of the fitted preprocessing in the folder of a run, where it is too large for the model.
-pub const PREPROCESS_FILE: &str = "preprocess.safetensors";
-
 /// The folder of a run; no other run can open it until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Folder {
@@ -54,11 +51,6 @@ impl Folder {
     /// Where the checkpoint is, if there is one.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT_FILE)
-    }
-
-    /// Where the fitted preprocessing is, if there is one.
-    pub fn preprocess(&self) -> PathBuf {
-        self.path.join(PREPROCESS_FILE)
     }
 
     /// Writes a further file, whole or not at all.

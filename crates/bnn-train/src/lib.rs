@@ -26,7 +26,7 @@ pub mod run;
 mod error;
 
 pub use error::{Error, Result};
-pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE, PREPROCESS_FILE};
+pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE};
 pub use judged::{Judged, Mistake};
 pub use report::{EpochReport, LayerReport, Outcome, Score};
 pub use run::{Observer, Options, run};

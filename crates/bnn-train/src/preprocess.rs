@@ -7,16 +7,19 @@ use std::sync::Arc;
 use bnn_core::envelope::{self, Opened, Tensor};
 use bnn_core::{Error as CoreError, Frozen, Preprocess};
 use bnn_data::preprocess::{Parts, Step, Transform, Whitening, key};
-use bnn_data::{Dataset, Images};
+use bnn_data::{Dataset, Error as DataError, Images};
 use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use crate::folder::PREPROCESS_FILE;
 use crate::spec::Chain;
 use crate::{Error, Result, file};
 
 const KIND: &str = "preprocess";
+
+/// What the name of a fit's file has before and behind its digest.
+const PREFIX: &str = "preprocess-";
+const SUFFIX: &str = ".safetensors";
 
 /// Subfolder of a cache folder that fitted transforms lie in.
 const CACHED: &str = "fitted";
@@ -43,28 +46,59 @@ pub struct Prepared {
     pub uncached: Option<Error>,
 }
 
+/// What takes a while of a preparation, told as it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The chain is fitted to training images; what is found in the cache is not.
+    Fit {
+        /// How many.
+        images: usize,
+    },
+    /// The chain is done to the images of the data set.
+    Apply {
+        /// How many.
+        images: usize,
+    },
+}
+
+/// Where a fit is kept for other runs, and who is told; nothing here changes its result.
+pub struct Care<'a> {
+    /// The user's cache folder; none keeps nothing.
+    pub cache: Option<&'a Path>,
+    /// Threads to work on.
+    pub threads: usize,
+    /// Is told what begins.
+    pub watch: &'a dyn Fn(Stage),
+}
+
 /// Does to the images of a data set what a chain says, fitted to its training images alone.
 ///
-/// Whitenings, which take long to fit, are kept in `cache` under a name that is a digest of the steps
+/// Whitenings, which take long to fit, are kept in the cache under a name that is a digest of the steps
 /// and the training images, and read from there. The number of threads changes no byte.
 ///
 /// # Errors
-/// [`Error::Data`] for images that a step cannot take, [`Error::Preprocess`] for a file in the cache
+/// [`Error::Spec`] for images that a step cannot take, [`Error::Preprocess`] for a file in the cache
 /// that is damaged or does not hold what its name says, [`Error::File`] for one that cannot be read.
-pub fn prepare(
-    chain: &Chain,
-    data: Dataset,
-    cache: Option<&Path>,
-    threads: usize,
-) -> Result<Prepared> {
+pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared> {
     if chain.is_linear() {
         return Ok(Prepared { data, uncached: None });
     }
-    let (transform, uncached) = match cache.filter(|_| whitens(&chain.0)) {
-        Some(cache) => cached(&chain.0, &data.train, &cache.join(CACHED), threads)?,
-        None => (Transform::fit(&chain.0, &data.train, threads)?, None),
+    let (transform, uncached) = match care.cache.filter(|_| whitens(&chain.0)) {
+        Some(cache) => cached(&chain.0, &data.train, &cache.join(CACHED), care)?,
+        None => (fit(&chain.0, &data.train, care)?, None),
     };
-    Ok(Prepared { data: data.prepare(Arc::new(transform), threads)?, uncached })
+    let images = data.train.len() + data.validation.len() + data.test.len();
+    (care.watch)(Stage::Apply { images });
+    Ok(Prepared { data: data.prepare(Arc::new(transform), care.threads)?, uncached })
+}
+
+/// Fits the steps of a spec: images that they cannot take are the spec's fault.
+fn fit(steps: &[Step], images: &Images, care: &Care<'_>) -> Result<Transform> {
+    (care.watch)(Stage::Fit { images: images.len() });
+    Transform::fit(steps, images, care.threads).map_err(|error| match error {
+        DataError::Preprocess { step, why } => Error::spec(format!("preprocess, `{step}`"), why),
+        error => error.into(),
+    })
 }
 
 /// The transform that made the images which a frozen network was trained on; none if it reads pixels
@@ -77,7 +111,7 @@ pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
     let Some(done) = &network.preprocess else { return Ok(None) };
     let at = |path: &Path, why: String| Error::Preprocess { path: path.into(), why };
     let steps = parse(&done.steps).map_err(|why| at(model, why))?;
-    let beside = model.with_file_name(PREPROCESS_FILE);
+    let beside = model.with_file_name(file_name(&done.digest));
     let (path, transform) = if whitens(&steps) {
         if !beside.exists() {
             let why = format!(
@@ -87,7 +121,8 @@ pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
             );
             return Err(at(&beside, why));
         }
-        let (transform, _) = read(&beside)?;
+        let remedy = "copy it anew from the folder of the run that made the model, or train again";
+        let (transform, _) = read(&beside, remedy)?;
         (beside, transform)
     } else {
         let grid = network.input.grid;
@@ -146,16 +181,44 @@ pub fn record(transform: &Transform) -> Preprocess {
     }
 }
 
-/// Keeps what was fitted beside the model of a run, where the model has no room for it.
-pub(crate) fn keep(transform: &Transform, path: &Path) -> Result<()> {
+/// Name of the file beside a model that holds what was fitted, where that is too large for the model.
+///
+/// The name is part of the digest that the model knows it by: the file of one fit never replaces that of
+/// another, so that a run that is killed leaves every model with its own.
+pub fn file_name(digest: &str) -> String {
+    format!("{PREFIX}{digest:.12}{SUFFIX}")
+}
+
+/// Keeps what was fitted in the folder of a run, where the model has no room for it.
+pub(crate) fn keep(transform: &Transform, folder: &Path) -> Result<()> {
     if !whitens(&transform.parts().steps) {
         return Ok(());
     }
-    let bytes = to_bytes(transform, None)?;
-    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+    let (path, bytes) = (folder.join(file_name(transform.digest())), to_bytes(transform, None)?);
+    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    file::write(path, &bytes)
+    file::write(&path, &bytes)
+}
+
+/// Removes from the folder of a run what was fitted for the models that its own has replaced, whole or
+/// half written.
+pub(crate) fn remove_others(transform: Option<&Transform>, folder: &Path) -> Result<()> {
+    let failed = |path: &Path, source| Error::File { path: path.into(), source };
+    let own = transform.map(|transform| file_name(transform.digest()));
+    for entry in std::fs::read_dir(folder).map_err(|source| failed(folder, source))? {
+        let entry = entry.map_err(|source| failed(folder, source))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|&name| own.as_deref() != Some(name)) else {
+            continue;
+        };
+        let whole = name.strip_suffix(file::PART).unwrap_or(name);
+        if whole.starts_with(PREFIX) && whole.ends_with(SUFFIX) {
+            let path = entry.path();
+            std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
+        }
+    }
+    Ok(())
 }
 
 fn whitens(steps: &[Step]) -> bool {
@@ -166,20 +229,20 @@ fn cached(
     steps: &[Step],
     images: &Images,
     folder: &Path,
-    threads: usize,
+    care: &Care<'_>,
 ) -> Result<(Transform, Option<Error>)> {
     let key = key(steps, images);
     let path = folder.join(format!("{key}.safetensors"));
     if path.exists() {
-        let (transform, fitted_to) = read(&path)?;
+        let (transform, fitted_to) = read(&path, "delete this file, and it is fitted anew")?;
         if fitted_to.as_ref() == Some(&key) {
             return Ok((transform, None));
         }
-        let why = "was fitted by other steps or to other images than its name says; remove it, and \
-                   it is fitted anew";
+        let why = "was fitted by other steps or to other images than its name says; delete this \
+                   file, and it is fitted anew";
         return Err(Error::Preprocess { path, why: why.into() });
     }
-    let transform = Transform::fit(steps, images, threads)?;
+    let transform = fit(steps, images, care)?;
     let bytes = to_bytes(&transform, Some(key))?;
     let uncached = store(folder, &path, &bytes).err();
     Ok((transform, uncached.map(|source| Error::File { path, source })))
@@ -221,14 +284,11 @@ fn tensor<'a>(name: String, shape: &[usize], numbers: impl Iterator<Item = &'a f
 }
 
 /// A transform, and what it was fitted to if the file tells.
-fn read(path: &Path) -> Result<(Transform, Option<String>)> {
+fn read(path: &Path, remedy: &str) -> Result<(Transform, Option<String>)> {
     let bytes = file::read(path)?;
     let damaged = |why: String| Error::Preprocess {
         path: path.into(),
-        why: format!(
-            "no fitted preprocessing, or a damaged one ({why}); remove it and train again, or copy \
-             it anew"
-        ),
+        why: format!("no fitted preprocessing, or a damaged one ({why}); {remedy}"),
     };
     let opened: Opened<'_, Header> =
         envelope::read(KIND, &bytes).map_err(|error| damaged(error.to_string()))?;

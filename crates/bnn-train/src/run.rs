@@ -130,7 +130,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             restore(&out.model(), &progress.model)?;
         }
         if let (Some(out), Some(transform)) = (&options.out, data.preparation()) {
-            preprocess::keep(transform, &out.preprocess())?;
+            preprocess::keep(transform, out.path())?;
         }
         let now = Instant::now();
         let pending = Vec::with_capacity(READ_EVERY);
@@ -249,13 +249,16 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         if self.checkpointed.elapsed() >= pause { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Writes the model of a run that has come to its end.
+    /// Writes the model of a run that has come to its end; only then goes what belonged to an older one.
     fn end(&mut self) -> Result<()> {
-        let Some(out) = &self.options.out else { return Ok(()) };
-        if self.options.keep_checkpoint {
-            return self.checkpoint();
+        let (data, options) = (self.data, self.options);
+        let Some(out) = &options.out else { return Ok(()) };
+        if options.keep_checkpoint {
+            self.checkpoint()?;
+        } else {
+            restore(&out.model(), &self.progress.model)?;
         }
-        restore(&out.model(), &self.progress.model)
+        preprocess::remove_others(data.preparation(), out.path())
     }
 
     fn checkpoint(&mut self) -> Result<()> {

@@ -9,6 +9,7 @@ use bnn_core::{
     BitMatrix, Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool,
     Preprocess, sum_bound,
 };
+use bnn_data::preprocess::Transform;
 use serde::Serialize;
 
 use crate::Result;
@@ -92,6 +93,9 @@ pub struct Memory {
     pub activations: u64,
     /// Taken besides while a checkpoint is written: all numbers as tensors, and these as a file.
     pub checkpoint: u64,
+    /// Taken before, while whitenings are fitted, and given back
+    /// ([`fit_bytes`](bnn_data::preprocess::Transform::fit_bytes)).
+    pub fit: u64,
 }
 
 /// What a layer multiplies.
@@ -124,7 +128,10 @@ impl Summary {
         let total = Total::of(&layers);
         let norm_channels = layers.iter().map(|layer| layer.outputs).sum();
         Ok(Self {
-            memory: Memory::new(&layers, norm_channels, spec.train.batch),
+            memory: Memory {
+                fit: Transform::fit_bytes(&spec.preprocess.0, input.bytes()),
+                ..Memory::new(&layers, norm_channels, spec.train.batch)
+            },
             total,
             norm_channels,
             model_bytes: model_bytes(&forms, input, classes, &spec.preprocess)?,
@@ -201,10 +208,11 @@ impl Memory {
             norms: 16 * channels as u64,
             activations: batch as u64 * (kept + 8 * largest),
             checkpoint: 2 * (12 * weights + 32 * channels) as u64,
+            fit: 0,
         }
     }
 
-    /// All that is taken while no checkpoint is written.
+    /// All that training takes while no checkpoint is written.
     pub fn total(&self) -> u64 {
         self.weights + self.optimizer + self.norms + self.activations
     }

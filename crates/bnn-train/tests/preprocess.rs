@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
 use bnn_data::{Dataset, Images};
-use bnn_train::preprocess::{Prepared, for_model, prepare};
-use bnn_train::{Folder, MODEL_FILE, Options, Outcome, PREPROCESS_FILE, Spec, run};
+use bnn_train::preprocess::{Care, Prepared, Stage, file_name, for_model, prepare};
+use bnn_train::{EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run};
 
 const ZCA: &str = r#"["zca ridge 1e-3"]"#;
 const LCN: &str = r#"["gcn bias 10", "lcn"]"#;
@@ -66,7 +66,8 @@ fn data() -> Dataset {
 }
 
 fn prepared(spec: &Spec, data: Dataset, cache: Option<&Path>) -> bnn_train::Result<Dataset> {
-    let Prepared { data, uncached } = prepare(&spec.preprocess, data, cache, 2)?;
+    let care = Care { cache, threads: 2, watch: &|_| {} };
+    let Prepared { data, uncached } = prepare(&spec.preprocess, data, &care)?;
     uncached.map_or(Ok(data), Err)
 }
 
@@ -79,6 +80,20 @@ fn train(spec: &Spec, data: &Dataset, out: &Path) -> Outcome {
 
 fn model(folder: &Path) -> Frozen {
     Frozen::from_bytes(&fs::read(folder.join(MODEL_FILE)).unwrap()).unwrap()
+}
+
+/// The digest that the model in a folder knows its fit by.
+fn digest(folder: &Path) -> String {
+    model(folder).preprocess.unwrap().digest
+}
+
+/// Names of the fits in a folder, whole or half written.
+fn fits(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name.starts_with("preprocess-"));
+    names.sort();
+    names
 }
 
 #[test]
@@ -103,7 +118,8 @@ fn a_frozen_network_reads_what_it_was_trained_on() {
         let scores = session.scores(data.test.rows(0..50)).unwrap();
         let score = bnn_train::evaluate::score(&scores, &data.test.labels, spec.train.loss);
         assert_eq!(score.unwrap(), outcome.best().test);
-        assert_eq!(folder.path().join(PREPROCESS_FILE).exists(), chain == ZCA);
+        let kept = if chain == ZCA { vec![file_name(&done.digest)] } else { vec![] };
+        assert_eq!(fits(folder.path()), kept);
     }
 }
 
@@ -163,7 +179,7 @@ fn a_fit_is_kept_and_found_again() {
     fs::write(&other, &bytes).unwrap();
     let why = |data| prepared(&spec, data, Some(cache.path())).unwrap_err().to_string();
     let foreign = why(bars((200, 1), (50, 2)));
-    let want = "was fitted by other steps or to other images than its name says; remove it";
+    let want = "was fitted by other steps or to other images than its name says; delete this file";
     assert!(
         foreign.starts_with(&other.display().to_string()) && foreign.contains(want),
         "{foreign}"
@@ -175,8 +191,25 @@ fn a_fit_is_kept_and_found_again() {
         let why = why(data());
         let want = "no fitted preprocessing, or a damaged one (";
         assert!(why.starts_with(&file.display().to_string()) && why.contains(want), "{why}");
-        assert!(why.ends_with("remove it and train again, or copy it anew"), "{why}");
+        assert!(why.ends_with("); delete this file, and it is fitted anew"), "{why}");
     }
+}
+
+#[test]
+fn what_takes_a_while_is_told_as_it_begins() {
+    let cache = tempfile::tempdir().unwrap();
+    let told = |chain: &str| {
+        let stages = std::cell::RefCell::new(vec![]);
+        let watch = |stage| stages.borrow_mut().push(stage);
+        let care = Care { cache: Some(cache.path()), threads: 1, watch: &watch };
+        prepare(&spec(chain).preprocess, data(), &care).unwrap();
+        stages.into_inner()
+    };
+    let (fit, apply) = (Stage::Fit { images: 200 }, Stage::Apply { images: 290 });
+    assert_eq!(told(ZCA), [fit, apply]);
+    assert_eq!(told(ZCA), [apply], "it is in the cache");
+    assert_eq!(told(LCN), [fit, apply]);
+    assert_eq!(told(r#"["linear"]"#), []);
 }
 
 #[test]
@@ -184,8 +217,8 @@ fn a_cache_that_takes_nothing_is_told_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let Prepared { data, uncached } =
-        prepare(&spec(ZCA).preprocess, data(), Some(&file), 1).unwrap();
+    let care = Care { cache: Some(&file), threads: 1, watch: &|_| {} };
+    let Prepared { data, uncached } = prepare(&spec(ZCA).preprocess, data(), &care).unwrap();
     assert!(data.preparation().is_some());
     assert!(uncached.unwrap().to_string().starts_with(&file.display().to_string()));
 }
@@ -199,18 +232,97 @@ fn a_model_without_its_own_file_is_refused() {
     }
     let (network, path) = (model(one.path()), one.path().join(MODEL_FILE));
     let why = || for_model(&network, &path).unwrap_err().to_string();
-    let beside = one.path().join(PREPROCESS_FILE);
-    fs::copy(two.path().join(PREPROCESS_FILE), &beside).unwrap();
+    let [beside, other] = [&one, &two].map(|dir| dir.path().join(file_name(&digest(dir.path()))));
+    fs::copy(other, &beside).unwrap();
     let other = why();
     let want = "holds preprocessing of another run or data set (digest ";
     assert!(other.starts_with(&beside.display().to_string()) && other.contains(want), "{other}");
     fs::write(&beside, fs::read(&path).unwrap()).unwrap();
-    assert!(why().contains("this is a frozen model (bits and thresholds), not a "), "{}", why());
+    let wrong = why();
+    assert!(wrong.contains("this is a frozen model (bits and thresholds), not a "), "{wrong}");
+    assert!(
+        wrong.ends_with(
+            "copy it anew from the folder of the run that made the model, or train again"
+        ),
+        "{wrong}"
+    );
     fs::remove_file(&beside).unwrap();
     let absent = why();
     let want = "not there, and the model reads images preprocessed by `zca ridge 1e-3` as fitted in \
                 this file; copy it from the folder of the run that made the model, or train again";
     assert!(absent.contains(want), "{absent}");
+}
+
+/// Ends a run as a kill does: nothing of it gets to do anything more.
+struct Killed {
+    /// In the middle of an epoch, or once it is reported.
+    within: bool,
+    epoch: usize,
+}
+
+impl Killed {
+    fn now(&self) -> ! {
+        std::panic::resume_unwind(Box::new("killed"))
+    }
+}
+
+impl Observer for Killed {
+    fn step(&mut self, epoch: usize, step: usize, _: usize) -> bool {
+        if self.within && (epoch, step) == (self.epoch, 5) {
+            self.now();
+        }
+        true
+    }
+
+    fn epoch(&mut self, report: &EpochReport) {
+        if !self.within && report.epoch == self.epoch {
+            self.now();
+        }
+    }
+}
+
+#[test]
+fn a_kill_leaves_every_model_with_its_own_fit() {
+    let (folder, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let [old, new] =
+        [0, 1].map(|stream| prepared(&spec, bars((200, stream), (50, 2)), None).unwrap());
+    train(&spec, &old, folder.path());
+    let before = digest(folder.path());
+    let fit = |data: &Dataset| file_name(data.preparation().unwrap().digest());
+    // Early in a run over an old one, and at its end with the new model not yet written.
+    for (within, epoch) in [(true, 1), (false, 12)] {
+        let out = Some(Folder::open(folder.path()).unwrap());
+        let checkpoint_every = Duration::from_secs(600);
+        let options = Options { out, resume: false, checkpoint_every, keep_checkpoint: false };
+        let mut killed = Killed { within, epoch };
+        let run = || run(&Reference, &spec, &new, 0, &options, &mut killed);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+        assert_eq!(digest(folder.path()), before);
+        let network = model(folder.path());
+        let transform = for_model(&network, &folder.path().join(MODEL_FILE)).unwrap().unwrap();
+        assert_eq!(&transform, old.preparation().unwrap());
+        assert_eq!(fits(folder.path()).len(), 2);
+    }
+    // A run that ends leaves its own pair, and nothing that a kill left.
+    fs::write(folder.path().join(fit(&old) + ".part"), "half of it").unwrap();
+    train(&spec, &new, folder.path());
+    assert_eq!(fits(folder.path()), [fit(&new)]);
+    let network = model(folder.path());
+    let transform = for_model(&network, &folder.path().join(MODEL_FILE)).unwrap().unwrap();
+    assert_eq!(&transform, new.preparation().unwrap());
+}
+
+#[test]
+fn nothing_but_digits_of_a_model_gets_into_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    train(&spec(ZCA), &prepared(&spec(ZCA), data(), None).unwrap(), folder.path());
+    let mut network = model(folder.path());
+    for digest in ["", "../../elsewhere", &"g".repeat(64), &"0".repeat(63)] {
+        network.preprocess.as_mut().unwrap().digest = digest.into();
+        let error = network.to_bytes().map(|bytes| Frozen::from_bytes(&bytes));
+        let error = error.and_then(|network| network).unwrap_err().to_string();
+        assert!(error.contains("the digest is not 64 hexadecimal digits"), "{error}");
+    }
 }
 
 #[test]
@@ -234,7 +346,9 @@ fn nonsense_in_a_spec_is_explained() {
 #[test]
 fn images_that_a_step_cannot_take_are_refused() {
     let few = bars((100, 0), (50, 2));
-    let error = prepared(&spec(ZCA), few, None).unwrap_err().to_string();
+    let error = prepared(&spec(ZCA), few, None).unwrap_err();
+    assert!(matches!(error, Error::Spec { .. }), "{error:?}");
+    let error = error.to_string();
     let want = "preprocess, `zca ridge 1e-3`: 100 training images are too few";
     assert!(error.starts_with(want), "{error}");
 }

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -40,6 +41,13 @@ pub fn bar(template: &str) -> Result<ProgressBar> {
     Ok(ProgressBar::with_draw_target(Some(0), target).with_style(style))
 }
 
+/// A line on standard error for work whose end is not in sight, as quiet as a bar.
+pub fn spinner() -> Result<ProgressBar> {
+    let spinner = bar("{spinner} {msg}")?;
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    Ok(spinner)
+}
+
 /// Prints an error with its causes to standard error.
 pub fn complain(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
@@ -71,8 +79,20 @@ fn core_code(error: &bnn_core::Error) -> u8 {
 
 fn data_code(error: &bnn_data::Error) -> u8 {
     match error {
-        bnn_data::Error::Preprocess { .. } => 2, // a spec that does not fit its images
         bnn_data::Error::Missing { .. } => 3,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_do_not_fit_are_bad_data_and_specs_wrong_usage() {
+        let refused = || bnn_data::Error::Preprocess { step: "lcn".into(), why: "small".into() };
+        assert_eq!(code(&refused().into()), 1);
+        assert_eq!(code(&bnn_train::Error::Data(refused()).into()), 1);
+        assert_eq!(code(&bnn_train::Error::spec("preprocess, `lcn`", "small").into()), 2);
     }
 }

@@ -126,6 +126,30 @@ fn cuda(device: &str, kernel: &str) -> Result<bnn_cuda::Cuda> {
     }
 }
 
+/// A GPU, for what is timed there; a build without the feature `cuda` has none.
+#[cfg(feature = "cuda")]
+pub type Gpu = bnn_cuda::Cuda;
+/// A GPU, for what is timed there; a build without the feature `cuda` has none.
+#[cfg(not(feature = "cuda"))]
+#[derive(Clone, Copy, Debug)]
+pub enum Gpu {}
+
+/// The GPU of a name such as `cuda` or `cuda:1`, by itself rather than as a backend for a job.
+///
+/// # Errors
+/// [`Error::Unavailable`] for a name that is no GPU's, for one that is not usable here, and in a build
+/// without the feature `cuda`.
+pub fn gpu(name: &str) -> Result<Gpu> {
+    if name.split(':').next() != Some("cuda") {
+        let why = "a GPU is `cuda`, or `cuda:1` and so on";
+        return Err(Error::unavailable(format!("GPU `{name}`"), why));
+    }
+    #[cfg(feature = "cuda")]
+    return cuda(name, "");
+    #[cfg(not(feature = "cuda"))]
+    Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_CUDA))
+}
+
 #[cfg(feature = "cuda")]
 fn cuda_backend() -> BackendStatus {
     let missing = bnn_cuda::Cuda::new(0).err();

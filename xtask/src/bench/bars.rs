@@ -8,8 +8,11 @@ use crate::summary::percent;
 use crate::svg::{GREY, bar, colour, label, page};
 
 const WIDTH: f64 = 640.0;
-/// Left and right edge of the bars; names lie left of them, figures to their right.
-const PLOT: [f64; 2] = [120.0, 520.0];
+/// Right edge of the bars; figures lie to their right.
+const RIGHT: f64 = 520.0;
+/// Left edge, names being left of it: those of kernels on a GPU are longer.
+const LEFT: f64 = 120.0;
+const LEFT_ON_GPU: f64 = 150.0;
 /// From one bar to the next, and the height of one.
 const PITCH: f64 = 18.0;
 const THICK: f64 = 12.0;
@@ -26,9 +29,10 @@ pub fn svg(bench: &Bench) -> String {
     let rows: usize = panels.iter().map(|panel| panel.bars.len() + 3).sum();
     let title = format!("{}, tier {}", bench.title, bench.tier);
     let mut text = page([WIDTH, 30.0 + PITCH * rows as f64], 16.0, &title);
+    let left = if bench.is_gpu() { LEFT_ON_GPU } else { LEFT };
     let mut y = 30.0;
     for panel in &panels {
-        y = panel.draw(&mut text, y);
+        y = panel.draw(&mut text, left, y);
     }
     text + "</svg>\n"
 }
@@ -68,13 +72,12 @@ fn errors(heading: &str, timed: &Timed) -> Panel {
 
 impl Panel {
     /// Draws the panel below `y` and returns where it ends.
-    fn draw(&self, text: &mut String, mut y: f64) -> f64 {
-        let [left, right] = PLOT;
+    fn draw(&self, text: &mut String, left: f64, mut y: f64) -> f64 {
         y += PITCH;
         label(text, [16.0, y], "start", GREY, &self.heading);
         for (at, (name, length, figure)) in self.bars.iter().enumerate() {
             y += PITCH;
-            let end = length * (right - left);
+            let end = length * (RIGHT - left);
             label(text, [left - 6.0, y], "end", GREY, name);
             bar(text, [left, y - 10.0], [end, THICK], colour(at));
             label(text, [left + end + 6.0, y], "start", GREY, figure);

@@ -26,12 +26,13 @@ use crate::record::{Origin, digest};
 use crate::reproduce::Interrupted;
 
 #[cfg(test)]
-pub use record::tests::sample;
+pub use record::tests::{sample, sample_gpu};
 pub use record::{Bench, is, read_all};
 pub use spec::{Plan, read as plans};
-pub use text::{HOW, missing, provenance, section, tables, terminal};
+pub use text::{how, missing, provenance, section, tables, terminal};
 
 use record::fingerprint;
+use spec::PROCESSOR;
 use timings::{Network, Peaks, Timed, Timings};
 
 /// The exit code of `bnn` for a data set that is not here.
@@ -74,7 +75,7 @@ impl Stand<'_> {
                 Ok(bench) => benches.push(bench),
                 Err(error) if error.is::<Interrupted>() => return Err(error),
                 Err(error) => {
-                    let why = format!("{}: {error:#}", plan.name);
+                    let why = format!("{}: {error:#}", plan.id());
                     eprintln!("{why}");
                     faults.push(why);
                 }
@@ -88,7 +89,7 @@ impl Stand<'_> {
         let model = digest_of(&self.model(plan)).ok();
         let hash = fingerprint(&plan.what, &self.origin.binary, model.as_deref());
         // A file of another version, or a damaged one, is replaced like one of another binary.
-        let bench = Bench::read(&record::path(self.folder, &plan.name)).ok();
+        let bench = Bench::read(&record::path(self.folder, &plan.id())).ok();
         let Some(mut bench) = bench.filter(|bench| bench.hash == hash) else { return Ok(None) };
         if model.is_some() && bench.timings.network.timed().is_none() {
             return Ok(None); // there was a model without its data set
@@ -108,7 +109,10 @@ impl Stand<'_> {
             Network::NotRun(_) => None,
         };
         let hash = fingerprint(&plan.what, &self.origin.binary, model);
-        let peaks: Peaks = self.tell(plan, "peaks", self.bnn.bench().arg("--peaks"))?;
+        let peaks = match plan.backend.as_str() {
+            PROCESSOR => self.tell(plan, "peaks", self.bnn.bench().arg("--peaks"))?,
+            _ => Peaks::default(),
+        };
         let product = self.case(plan, &plan.what.product)?;
         let cases = plan.what.cases.iter().map(|case| self.case(plan, case));
         let cases = cases.collect::<Result<_>>()?;
@@ -162,7 +166,10 @@ impl Stand<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Interrupted.into());
         }
-        eprintln!("{}: timing {of}", plan.name);
+        eprintln!("{}: timing {of}", plan.id());
+        if plan.backend != PROCESSOR {
+            command.args(["--backend", &plan.backend]);
+        }
         let output = command.output().context("cannot run `bnn bench`")?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(Interrupted.into());

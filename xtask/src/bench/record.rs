@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::spec::{Plan, Tier};
+use super::spec::{PROCESSOR, Plan, Tier, id};
 use super::timings::Timings;
 use crate::matrix::file_safe;
 use crate::record::{Origin, digest};
@@ -31,6 +31,9 @@ pub struct Bench {
     pub title: String,
     /// What the paper reports.
     pub paper: String,
+    /// What it was timed on.
+    #[serde(default = "processor")]
+    pub backend: String,
     /// What was timed.
     pub what: Tier,
     /// Where it comes from.
@@ -47,13 +50,40 @@ pub struct Bench {
     pub timings: Timings,
 }
 
+fn processor() -> String {
+    PROCESSOR.into()
+}
+
 impl Bench {
+    /// What its files are called, and its section.
+    pub fn id(&self) -> String {
+        id(&self.name, &self.backend)
+    }
+
+    /// Whether it is of a GPU.
+    pub fn is_gpu(&self) -> bool {
+        self.backend != PROCESSOR
+    }
+
     /// A result of now, which took so many seconds; `hash` is the [`fingerprint`].
     pub fn new(plan: &Plan, origin: Origin, hash: String, seconds: f64, timings: Timings) -> Self {
-        let Plan { name, title, paper, tier, what } = plan.clone();
+        let Plan { name, title, paper, tier, backend, what } = plan.clone();
         let date = crate::machine::date();
         let format = FORMAT;
-        Self { format, name, tier, title, paper, what, origin, hash, date, seconds, timings }
+        Self {
+            format,
+            name,
+            tier,
+            title,
+            paper,
+            backend,
+            what,
+            origin,
+            hash,
+            date,
+            seconds,
+            timings,
+        }
     }
 
     /// Takes over a changed title, sentence or list of deviations; whether there was any.
@@ -90,13 +120,13 @@ impl Bench {
     /// # Errors
     /// Names the file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        atomic::write(&path(folder, &self.name), &(serde_json::to_string_pretty(self)? + "\n"))
+        atomic::write(&path(folder, &self.id()), &(serde_json::to_string_pretty(self)? + "\n"))
     }
 }
 
-/// Where the result of an experiment lies in a folder of one tier.
-pub fn path(folder: &Path, name: &str) -> PathBuf {
-    folder.join(file_safe(name) + ENDING)
+/// Where the result of an experiment, by its id, lies in a folder of one tier.
+pub fn path(folder: &Path, id: &str) -> PathBuf {
+    folder.join(file_safe(id) + ENDING)
 }
 
 /// Whether a file is a result of this kind, by its name.
@@ -150,7 +180,7 @@ pub mod tests {
         };
         let (name, title) = ("kernels".into(), "Figure 3".into());
         let (paper, tier) = ("The XNOR kernel was 23 times as fast.".into(), "quick".into());
-        let plan = Plan { name, title, paper, tier, what };
+        let plan = Plan { name, title, paper, tier, backend: PROCESSOR.into(), what };
         let (memory, os) = ("7.8 GiB".into(), "Linux".into());
         let machine = Machine { cpu: "AMD EPYC".into(), cores: 2, memory, os, gpu: None };
         let origin = Origin { binary: "b1".into(), revision: "0123456789ab".into(), machine };
@@ -176,6 +206,55 @@ pub mod tests {
         };
         let bench = Bench::new(&plan, origin, hash, 75.5, timings);
         Bench { date: "2026-01-02T03:04:05Z".into(), ..bench }
+    }
+
+    /// A result of a GPU with plausible values.
+    pub fn sample_gpu() -> Bench {
+        let Bench { origin, .. } = sample();
+        let mut what = sample().what;
+        (what.product, what.cases) = ("square/8192".into(), vec!["dense/b100".into()]);
+        what.deviations = vec!["another GPU".into()];
+        let network = json!({ "spec": "mlp", "data": "mnist", "backend": "cuda", "seed": 0 });
+        what.network = serde_json::from_value(network).unwrap();
+        let names = ["cuda:0/sm_90", "cuda:0/sm_90/plain", "paper XNOR", "paper f32", "cuBLAS f32"];
+        let seconds = [0.00017, 0.011, 0.05, 0.9, 0.025];
+        let rows = names.iter().zip(seconds).map(|(name, seconds)| {
+            let ratio = seconds / 0.00017;
+            let times = Interval { low: 0.9 * ratio, median: ratio, high: 1.1 * ratio };
+            Row { times, ..row(name, seconds, None, None) }
+        });
+        let images = ["cuda:0/sm_90", "cuda:0/sm_90/plain", "cpu/avx512"]
+            .map(|name| row(name, 0.012, None, Some(0.0167)));
+        let timings = Timings {
+            peaks: Peaks::default(),
+            product: timed("square/8192", Some(1 << 24), rows.collect()),
+            cases: vec![timed("dense/b100", Some(1 << 21), vec![row(names[0], 1e-5, None, None)])],
+            network: Network::Done {
+                model: "m1".into(),
+                timed: timed("model/mnist", None, images.into()),
+            },
+        };
+        let machine = Machine { gpu: Some("NVIDIA H100".into()), ..origin.machine.clone() };
+        let (origin, title) = (Origin { machine, ..origin }, "Figure 3 on a GPU".into());
+        Bench { backend: "cuda".into(), title, what, origin, timings, ..sample() }
+    }
+
+    #[test]
+    fn results_of_a_gpu_lie_beside_those_of_the_processor() {
+        let folder = tempfile::tempdir().unwrap();
+        let both = [sample(), sample_gpu()];
+        both.iter().try_for_each(|bench| bench.write(folder.path())).unwrap();
+        assert!(folder.path().join("kernels.cuda.bench.json").is_file());
+        let mut read = read_all(folder.path()).unwrap();
+        read.sort_by_key(Bench::id);
+        assert_eq!(read, both);
+        // Those that were written before there were any of a GPU are the processor's.
+        let file = path(folder.path(), "kernels");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let old = text.replace("  \"backend\": \"cpu\",\n  \"what\"", "  \"what\"");
+        assert_ne!(old, text);
+        std::fs::write(&file, old).unwrap();
+        assert_eq!(Bench::read(&file).unwrap(), sample());
     }
 
     #[test]

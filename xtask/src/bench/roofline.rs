@@ -21,7 +21,11 @@ struct Scale {
 
 /// Draws one dot per case and contender.
 pub fn svg(bench: &Bench) -> String {
-    let title = "multiply-adds per second on one core, under the roofs of popcount and of reading";
+    let title = if bench.is_gpu() {
+        "multiply-adds per second on one GPU, whose roofs are not measured"
+    } else {
+        "multiply-adds per second on one core, under the roofs of popcount and of reading"
+    };
     let mut text = page([WIDTH, HEIGHT], PLOT[0], title);
     let timed = cases(bench);
     let scale = Scale::over(bench, &timed);
@@ -51,6 +55,9 @@ fn legend(text: &mut String, names: &[&str], reading: &[Reading]) {
         dot(text, [x, y - 4.0], colour(at), name);
         label(text, [x + 10.0, y], "start", GREY, name);
         y += 16.0;
+    }
+    if reading.is_empty() {
+        return;
     }
     y += 16.0;
     label(text, [x, y], "start", GREY, "dashed: reading");
@@ -158,7 +165,7 @@ fn decades([least, most]: [f64; 2]) -> impl Iterator<Item = f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::record::tests::sample;
+    use crate::bench::record::tests::{sample, sample_gpu};
 
     #[test]
     fn every_case_and_contender_has_a_dot_under_the_roofs() {
@@ -166,6 +173,16 @@ mod tests {
         let text = svg(&bench);
         assert_eq!(text.matches("r=\"3.5\"").count(), 3 + 2 + 3, "two cases and the legend");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_gpu_has_dots_without_roofs() {
+        let text = svg(&sample_gpu());
+        assert_eq!(text.matches("r=\"3.5\"").count(), 5 + 1 + 5, "two cases and the legend");
+        assert!(text.contains("on one GPU") && text.contains("cuBLAS f32"));
+        for absent in ["dashed", "popcount in registers", "NaN", "inf"] {
+            assert!(!text.contains(absent), "{absent}");
+        }
     }
 
     #[test]

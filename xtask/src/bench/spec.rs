@@ -17,6 +17,16 @@ struct File {
     title: String,
     paper: String,
     tier: BTreeMap<String, Tier>,
+    /// The same on a GPU.
+    cuda: Option<Gpu>,
+}
+
+/// What is timed on a GPU.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gpu {
+    title: String,
+    tier: BTreeMap<String, Tier>,
 }
 
 /// What is timed in one tier.
@@ -57,8 +67,31 @@ pub struct Plan {
     pub paper: String,
     /// Name of the tier.
     pub tier: String,
+    /// What it is timed on: [`PROCESSOR`], or a GPU such as `cuda`.
+    pub backend: String,
     /// What is timed.
     pub what: Tier,
+}
+
+/// The backend whose kernels are timed unless another is asked for.
+pub const PROCESSOR: &str = "cpu";
+
+impl Plan {
+    /// What its files are called: experiments on a GPU lie beside those on the processor.
+    pub fn id(&self) -> String {
+        id(&self.name, &self.backend)
+    }
+}
+
+/// The name of an experiment, with what it is timed on unless that is the processor.
+pub fn id(name: &str, backend: &str) -> String {
+    if backend == PROCESSOR { name.into() } else { format!("{name}.{backend}") }
+}
+
+/// The GPU of a backend, if it is one: that of `cuda:1/tf32` is `cuda:1`.
+fn gpu(backend: &str) -> Option<&str> {
+    let device = backend.split('/').next()?;
+    (device.split(':').next() == Some("cuda")).then_some(device)
 }
 
 impl Network {
@@ -69,8 +102,8 @@ impl Network {
     }
 }
 
-/// The experiments of a tier, with networks trained on a backend other than the spec's if one is given;
-/// none without the folder.
+/// The experiments of a tier, with networks trained on a backend other than the spec's if one is given,
+/// and everything timed on it if it is a GPU; none without the folder.
 ///
 /// # Errors
 /// Names the file that cannot be read, and the place in it.
@@ -81,7 +114,8 @@ pub fn read(root: &Path, tier: &str, backend: Option<&str>) -> Result<Vec<Plan>>
     }
     let mut files = folder::children(&folder)?;
     files.retain(|path| folder::is(path, "toml"));
-    let plans = files.iter().map(|path| plan(path, tier)).collect::<Result<Vec<_>>>()?;
+    let gpu = backend.and_then(gpu);
+    let plans = files.iter().map(|path| plan(path, tier, gpu)).collect::<Result<Vec<_>>>()?;
     let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
     if let Some(backend) = backend {
         plans.iter_mut().for_each(|plan| plan.what.network.backend = backend.into());
@@ -89,13 +123,15 @@ pub fn read(root: &Path, tier: &str, backend: Option<&str>) -> Result<Vec<Plan>>
     Ok(plans)
 }
 
-fn plan(path: &Path, tier: &str) -> Result<Option<Plan>> {
+fn plan(path: &Path, tier: &str, gpu: Option<&str>) -> Result<Option<Plan>> {
     let place = || path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(place)?;
-    let File { name, title, paper, tier: mut tiers } = toml::from_str(&text).with_context(place)?;
+    let File { name, title, paper, tier: tiers, cuda } =
+        toml::from_str(&text).with_context(place)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     ensure!(name == stem, "{}: its name is `{name}`; call it `{stem}` as its file", place());
-    for (tier, what) in &tiers {
+    let on_gpus = cuda.iter().flat_map(|cuda| &cuda.tier);
+    for (tier, what) in tiers.iter().chain(on_gpus) {
         let seconds = what.seconds;
         ensure!(
             (0.0..=3600.0).contains(&seconds),
@@ -103,8 +139,13 @@ fn plan(path: &Path, tier: &str) -> Result<Option<Plan>> {
             place()
         );
     }
-    let tier = tier.to_owned();
-    Ok(tiers.remove(&tier).map(|what| Plan { name, title, paper, tier, what }))
+    let (title, mut tiers) = match (gpu, cuda) {
+        (None, _) => (title, tiers),
+        (Some(_), Some(Gpu { title, tier })) => (title, tier),
+        (Some(_), None) => return Ok(None),
+    };
+    let (tier, backend) = (tier.to_owned(), gpu.unwrap_or(PROCESSOR).to_owned());
+    Ok(tiers.remove(&tier).map(|what| Plan { name, title, paper, tier, backend, what }))
 }
 
 #[cfg(test)]
@@ -134,6 +175,16 @@ mod tests {
         let cell = plan.what.network.key("quick").name();
         assert_eq!(cell, "mnist-mlp-small.mnist.cpu-avx2.s0");
         assert!(read(root, "none", None).unwrap().is_empty());
+        for tier in ["smoke", "quick", "short", "paper"] {
+            let [plan] = &read(root, tier, Some("cuda:1/tf32")).unwrap()[..] else {
+                panic!("one on a GPU in {tier}")
+            };
+            assert_eq!((plan.backend.as_str(), plan.id().as_str()), ("cuda:1", "kernels.cuda:1"));
+            assert_eq!(plan.what.product, "square/8192", "the paper's");
+            let cell = plan.what.network.key(tier).name();
+            assert!(cell.ends_with(".mnist.cuda-1-tf32.s0"), "{cell}");
+            assert_ne!(plan.title, read(root, tier, None).unwrap()[0].title);
+        }
         assert!(read(Path::new("nowhere"), "quick", None).unwrap().is_empty());
     }
 

@@ -29,10 +29,10 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let Bench { name, title, paper, tier, what, timings, .. } = sample();
+        let Bench { name, title, paper, tier, backend, what, timings, .. } = sample();
         let desk = Self {
             folder,
-            plan: Plan { name, title, paper, tier, what },
+            plan: Plan { name, title, paper, tier, backend, what },
             stop: AtomicBool::new(false),
         };
         desk.write("peaks", &serde_json::to_string(&timings.peaks).unwrap());
@@ -41,8 +41,7 @@ impl Desk {
         }
         let network = serde_json::to_string(timings.network.timed().unwrap()).unwrap();
         desk.write("network", &format!("echo '{network}'"));
-        desk.write("bnn", SCRIPT);
-        fs::set_permissions(desk.path("bnn"), fs::Permissions::from_mode(0o755)).unwrap();
+        desk.script(SCRIPT);
         desk.write("runs/mlp.mnist.cpu.s0/model.safetensors", "weights");
         desk
     }
@@ -53,6 +52,12 @@ impl Desk {
 
     fn write(&self, name: &str, text: &str) {
         atomic::write(&self.path(name), text).unwrap();
+    }
+
+    /// What stands for `bnn`.
+    fn script(&self, text: &str) {
+        self.write("bnn", text);
+        fs::set_permissions(self.path("bnn"), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn run(&self, only: Option<&str>) -> Result<(Vec<Bench>, Vec<String>)> {
@@ -124,6 +129,33 @@ fn without_the_data_set_everything_else_is_timed_and_kept_until_there_is_a_model
     fs::write(&model, "weights").unwrap();
     desk.run(None).unwrap();
     assert_eq!(desk.calls(), 8);
+}
+
+#[test]
+fn a_gpu_is_named_to_the_binary_and_has_a_result_of_its_own() {
+    let mut desk = Desk::new();
+    desk.run(None).unwrap();
+    let before = desk.calls();
+    desk.plan.backend = "cuda".into();
+    let (benches, faults) = desk.run(None).unwrap();
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!((benches[0].id().as_str(), desk.calls()), ("kernels.cuda", before + 3));
+    assert_eq!(benches[0].timings.peaks, Peaks::default());
+    let calls = fs::read_to_string(desk.path("calls")).unwrap();
+    let on_gpu = |call: &&str| call.ends_with(" --backend cuda");
+    assert_eq!(calls.lines().filter(on_gpu).count(), 3, "{calls}");
+    for file in ["kernels.bench.json", "kernels.cuda.bench.json"] {
+        assert!(desk.path(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn without_a_driver_a_gpu_is_a_fault_that_says_what_to_do() {
+    let mut desk = Desk::new();
+    desk.plan.backend = "cuda".into();
+    desk.script("#!/bin/sh\necho 'error: backend `cuda`: no driver;\n  install one' >&2\nexit 3\n");
+    let fault = desk.fault();
+    assert_eq!(fault, "kernels.cuda: backend `cuda`: no driver; install one");
 }
 
 #[test]

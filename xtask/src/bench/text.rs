@@ -7,25 +7,46 @@ use crate::summary::percent;
 use crate::table::Table;
 
 /// How the times were taken.
-pub const HOW: &str = "Contenders took turns on one thread; results were checked first. Times are \
-    medians, ratios are medians of the ratios within a round (95 % interval).";
+pub fn how(bench: &Bench) -> String {
+    let on = if bench.is_gpu() {
+        "on one GPU; operands of products lay there, networks read bytes on the host and left scores \
+         there"
+    } else {
+        "on one thread"
+    };
+    format!(
+        "Contenders took turns {on}; results were checked first. Times are medians, ratios are \
+         medians of the ratios within a round (95 % interval)."
+    )
+}
 
 /// Name of the file with a plot.
 pub fn plot(bench: &Bench, kind: &str) -> String {
-    file_safe(&format!("{}.{kind}.svg", bench.name))
+    file_safe(&format!("{}.{kind}.svg", bench.id()))
 }
 
 /// The section of a document; `curves` is where the plots lie, as seen from it.
 pub fn section(bench: &Bench, curves: &str) -> String {
-    let Bench { name, title, paper, .. } = bench;
+    let (Bench { title, paper, .. }, id) = (bench, bench.id());
     let product = &bench.timings.product;
     let [bars, roofline] =
         ["bars", "roofline"].map(|kind| format!("{curves}/{}", plot(bench, kind)));
-    let mut text = format!("\n### {name}: {title}\n\n[Bars]({bars}), [roofline]({roofline}).\n");
-    text += &format!("{HOW}\nIn the paper: {paper}\n\n(a) The product `{}`:\n\n", product.case);
+    let mut text = format!("\n### {id}: {title}\n\n[Bars]({bars}), [roofline]({roofline}).\n");
+    text += &format!(
+        "{}\nIn the paper: {paper}\n\n(a) The product `{}`:\n\n",
+        how(bench),
+        product.case
+    );
     text += &products(&[product]).markdown();
+    text += &compared(bench).map_or_else(String::new, |table| {
+        format!("\nIts factors beside the paper's, of a GTX 750:\n\n{}", table.markdown())
+    });
     text += &network(bench);
-    text += "\nSingle cases; the bound is popcount, or reading the weights for a single row:\n\n";
+    text += if bench.is_gpu() {
+        "\nSingle cases:\n\n"
+    } else {
+        "\nSingle cases; the bound is popcount, or reading the weights for a single row:\n\n"
+    };
     text += &products(&bench.timings.cases.iter().collect::<Vec<_>>()).markdown();
     text + &deviations(bench) + &format!("\nProvenance: {}\n", provenance(bench))
 }
@@ -35,6 +56,8 @@ pub fn tables(bench: &Bench) -> Vec<(String, Table)> {
     let Bench { timings, what, .. } = bench;
     let product = &timings.product;
     let mut all = vec![(format!("(a) The product {}", product.case), products(&[product]))];
+    let caption = || "Its factors beside the paper's, of a GTX 750".to_owned();
+    all.extend(compared(bench).map(|table| (caption(), table)));
     if let Some(timed) = timings.network.timed() {
         let (cell, data) = (cell(bench), &what.network.data);
         let caption =
@@ -58,7 +81,7 @@ pub fn missing(bench: &Bench) -> Option<String> {
 /// The summary for a terminal.
 pub fn terminal(bench: &Bench) -> String {
     let text =
-        format!("{}: {}\n{}", bench.name, bench.title, products(&[&bench.timings.product]).text());
+        format!("{}: {}\n{}", bench.id(), bench.title, products(&[&bench.timings.product]).text());
     match &bench.timings.network {
         Network::Done { timed, .. } => text + &images(timed).text(),
         Network::NotRun(why) => text + &format!("{} not run: {why}\n", cell(bench)),
@@ -117,6 +140,21 @@ fn products(all: &[&Timed]) -> Table {
     table
 }
 
+/// On a GPU: how many times as fast as the paper's baseline and as cuBLAS signs are multiplied.
+fn compared(bench: &Bench) -> Option<Table> {
+    let rows = &bench.timings.product.rows;
+    let seconds = |name: &str| rows.iter().find(|row| row.name == name).map(|row| row.seconds);
+    let (baseline, cublas) = (seconds("paper f32")?, seconds("cuBLAS f32")?);
+    let mut table = Table::new(["kernel", "times paper f32", "times cuBLAS f32", "in the paper"]);
+    let ours = rows.first().map(|row| (row.name.as_str(), row.seconds, "-"));
+    let theirs = seconds("paper XNOR").map(|time| ("paper XNOR", time, "23 and 3.4"));
+    for (name, seconds, paper) in ours.into_iter().chain(theirs) {
+        let times = |other: f64| format!("{:.1}", other / seconds);
+        table.add([name.into(), times(baseline), times(cublas), paper.into()]);
+    }
+    Some(table)
+}
+
 fn images(timed: &Timed) -> Table {
     let mut table =
         Table::new(["contender", "time of all test images", "times ours", "test error %"]);
@@ -170,13 +208,14 @@ pub fn provenance(bench: &Bench) -> String {
     let (machine, revision) = (&origin.machine, &origin.revision);
     let date: String = bench.date.chars().take(10).collect();
     let seconds = bench.seconds;
-    format!("one thread; {machine}; commit {revision}; {model}{date}; {seconds:.0} s")
+    let on = if bench.is_gpu() { "one GPU" } else { "one thread" };
+    format!("{on}; {machine}; commit {revision}; {model}{date}; {seconds:.0} s")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::record::tests::sample;
+    use crate::bench::record::tests::{sample, sample_gpu};
 
     #[test]
     fn tables_say_what_was_scaled_and_what_was_not_run() {
@@ -185,6 +224,11 @@ mod tests {
         let mut without = bench;
         without.timings.network = Network::NotRun("no `mnist`: set BNN_DATA".into());
         insta::assert_snapshot!(terminal(&without));
+    }
+
+    #[test]
+    fn a_gpu_has_a_section_of_its_own() {
+        insta::assert_snapshot!(section(&sample_gpu(), "results/quick/curves"));
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub enum Network {
     NotRun(String),
 }
 
-/// What one core reaches, as the binary reports it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What one core reaches, as the binary reports it; nothing is known of GPUs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Peaks {
     /// Multiply-adds of signs per second in registers, where measured.
     pub popcount: Option<f64>,

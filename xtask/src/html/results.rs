@@ -74,7 +74,7 @@ pub fn provenance(rows: &[Row], benches: &[Bench], counts: Option<&Counts>) -> S
         text += &list(&report::deviations(rows));
     }
     for bench in benches {
-        text += &heading(&format!("Timings {} of the tier {}", bench.name, bench.tier));
+        text += &heading(&format!("Timings {} of the tier {}", bench.id(), bench.tier));
         text += &list(&[bench::provenance(bench)]);
         text += &list(&bench.what.deviations);
     }

@@ -12,8 +12,8 @@ pub fn section(benches: &[Bench]) -> String {
 }
 
 fn one(bench: &Bench) -> String {
-    let mut text = heading(&format!("{}: {} (tier {})", bench.name, bench.title, bench.tier));
-    text += &paragraph(bench::HOW);
+    let mut text = heading(&format!("{}: {} (tier {})", bench.id(), bench.title, bench.tier));
+    text += &paragraph(&bench::how(bench));
     text += &paragraph(&format!("In the paper: {}", bench.paper));
     text += &grid(&bench::plots(bench).map(|svg| drawing(&svg)).concat());
     text += &bench::missing(bench).map_or_else(String::new, |why| absent(&why));

@@ -27,7 +27,7 @@ fn full() -> (Vec<Row>, Vec<Bench>, Counts) {
     bench.title = NASTY.into();
     let mut counts = counts();
     counts.networks[0].specs = vec![NASTY.into()];
-    (rows([record.into(), missing]), vec![bench], counts)
+    (rows([record.into(), missing]), vec![bench, crate::bench::sample_gpu()], counts)
 }
 
 fn full_page() -> String {
@@ -59,6 +59,10 @@ fn the_page_is_well_formed_and_escapes_text() {
     assert!(words(&document, "mistakes").contains("cat, taken for <dog>"));
     assert!(words(&document, "results").contains("changes that are in no commit"));
     assert!(!words(&document, "filters").contains("not run"));
+    let speed = words(&document, "speed");
+    for told in ["kernels.cuda: Figure 3 on a GPU", "cuBLAS f32", "23 and 3.4", "one GPU"] {
+        assert!(speed.contains(told), "{told} is not in: {speed}");
+    }
 }
 
 #[test]

@@ -14,7 +14,8 @@ const THRESHOLD: f64 = 1e-4;
 ///
 /// The local mean is the sum under a window of 9 x 9 pixels with weights
 /// `exp(-(dx^2 + dy^2) / (2 * 2^2))` that add up to 1; pixels outside the image count 0. The deviation
-/// is the unbiased one over the channel (the paper's Torch7 script: dp's LCN with `divide_by_std`).
+/// is the unbiased one over the channel (the paper's Torch7 script: dp's LCN with `divide_by_std`, whose
+/// "each image" is one channel of one: docs/decisions.md).
 /// `image` holds rows of pixels, `width` in each, `channels` values in a pixel.
 pub(crate) fn normalize(image: &mut [f32], width: usize, channels: usize) {
     let taps = taps();
@@ -84,6 +85,18 @@ mod tests {
             let got = image[(y * 9 + x) * 2 + c];
             assert!((got - want).abs() < 2e-6, "pixel {x},{y}, channel {c}: {got}, want {want}");
         }
+    }
+
+    #[test]
+    fn a_channel_is_divided_by_its_own_deviation() {
+        let value = |at: usize| (at * 37 % 101) as f32 / 101.0;
+        let mut alone: Vec<f32> = (0..81).map(value).collect();
+        let mut beside: Vec<f32> =
+            (0..81).flat_map(|at| [value(at), value(at + 9) / 8.0]).collect();
+        normalize(&mut alone, 9, 1);
+        normalize(&mut beside, 9, 2);
+        let first: Vec<f32> = beside.into_iter().step_by(2).collect();
+        assert_eq!(first, alone);
     }
 
     #[test]

@@ -16,6 +16,9 @@ const AT_A_TIME: usize = 128;
 /// Images whose products are summed up at a time.
 const SUMMED: usize = 1024;
 
+/// Bytes that a product packs its operands into.
+const PACKED: u64 = 5 << 20;
+
 /// Version of the fit: what an older one kept is not taken for the same.
 const FIT: u32 = 1;
 
@@ -80,6 +83,21 @@ impl Transform {
             })?,
         };
         Self::new(fitted)
+    }
+
+    /// Bytes that a fit takes at its worst, beside the images and what every thread works on.
+    ///
+    /// With v values in an image a whitening takes 49 v^2, as measured: the sums of products, the
+    /// covariance, its eigenvectors, their half and the matrix in f64, the matrix again in f32, and what
+    /// the decomposition works on. To these come 4 v^2 for each whitening before it, the images that are
+    /// summed up at a time, and what a product packs its operands into.
+    pub fn fit_bytes(steps: &[Step], values: usize) -> u64 {
+        let whitenings = steps.iter().filter(|step| matches!(step, Step::Zca { .. })).count();
+        let Some(before) = whitenings.checked_sub(1) else { return 0 };
+        let (values, before) = (values as u64, before as u64);
+        let square = values.saturating_mul(values);
+        let whitening = square.saturating_mul(49 + 4 * before);
+        whitening.saturating_add(PACKED + 8 * SUMMED as u64 * values)
     }
 
     /// A transform of its parts, as read from a file.

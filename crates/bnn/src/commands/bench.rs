@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bnn::{Gpu, gpu};
 use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
 
 use crate::commands::{DataDir, eval, for_network, read_model};
@@ -19,12 +20,17 @@ const ALLOWED: f64 = 1.05;
 /// reaches on popcount alone, or for a single row on reading the weights. What is too slow for all
 /// rows computes the first ones, and its time is scaled.
 ///
+/// On a GPU products and whole networks are timed: our families of kernels, the paper's two kernels and
+/// cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on the host, and
+/// a trained one is timed on the processor too.
+///
 /// Examples:
 ///
 ///     bnn bench --only dense/b100
 ///     bnn bench --only square --threads 2 --seconds 10 --json
 ///     bnn bench --check
 ///     bnn bench --model runs/first/model.safetensors --data mnist
+///     bnn bench --backend cuda --only square/8192
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -34,6 +40,9 @@ pub struct Args {
     /// Name the cases and stop.
     #[arg(long)]
     list: bool,
+    /// What to time on: the processor's kernels and libraries (`cpu`), or those of a GPU (`cuda`, `cuda:1`).
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    backend: String,
     /// Threads of every contender.
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -76,6 +85,7 @@ fn choose(only: &str) -> Vec<Case> {
 
 /// Times the cases and prints a table of each.
 pub fn run(args: &Args) -> Result<()> {
+    let stand = stand(args)?;
     if args.peaks {
         let peaks = peaks();
         return if args.json { output::json(&peaks) } else { print_peaks(&peaks) };
@@ -85,6 +95,10 @@ pub fn run(args: &Args) -> Result<()> {
         _ => choose(&args.only),
     };
     ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
+    if !matches!(stand, Stand::Processor) {
+        chosen.retain(Case::on_gpus);
+        ensure!(!chosen.is_empty(), "`{}` is not timed on GPUs", args.only);
+    }
     if args.check {
         chosen.retain(|case| case.adds <= LARGEST_CHECKED);
         ensure!(
@@ -100,9 +114,12 @@ pub fn run(args: &Args) -> Result<()> {
             output::line(&case.name)?;
             continue;
         }
-        let timed = match (&args.kernel, args.check) {
-            (None, false) => case.time(args.threads, budget)?,
-            (kernel, _) => case.time_kernels(kernel.as_deref(), args.threads, budget)?,
+        let timed = match (&stand, &args.kernel, args.check) {
+            (Stand::Gpu(gpu), ..) => time_on(&case, gpu, budget)?,
+            (Stand::Processor, None, false) => case.time(args.threads, budget)?,
+            (Stand::Processor, kernel, _) => {
+                case.time_kernels(kernel.as_deref(), args.threads, budget)?
+            }
         };
         if args.json {
             output::json(&timed)?;
@@ -115,6 +132,35 @@ pub fn run(args: &Args) -> Result<()> {
     }
     ensure!(slow.is_empty(), "a kernel that is not taken is faster:\n{}", slow.join("\n"));
     Ok(())
+}
+
+/// What contenders run on.
+enum Stand {
+    Processor,
+    Gpu(Gpu),
+}
+
+/// The stand asked for; what chooses among the processor's kernels chooses nothing on a GPU.
+fn stand(args: &Args) -> Result<Stand> {
+    if args.backend == "cpu" {
+        return Ok(Stand::Processor);
+    }
+    let of_processor = args.kernel.is_some() || args.check || args.peaks || args.threads != 1;
+    ensure!(
+        !of_processor,
+        "--kernel, --check, --peaks and --threads are for the processor: leave them out, or --backend"
+    );
+    Ok(Stand::Gpu(gpu(&args.backend)?))
+}
+
+#[cfg(feature = "cuda")]
+fn time_on(case: &Case, gpu: &Gpu, budget: Duration) -> Result<Timed> {
+    Ok(case.time_on(gpu, budget)?)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn time_on(_: &Case, gpu: &Gpu, _: Duration) -> Result<Timed> {
+    match *gpu {}
 }
 
 /// A frozen model on the test images of a data set.

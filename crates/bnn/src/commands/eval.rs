@@ -17,7 +17,7 @@ use crate::output;
 /// Evaluate a frozen model on the test images of a data set.
 ///
 /// A model that was trained on preprocessed images is given its images preprocessed alike; if they
-/// were whitened, the file `preprocess.safetensors` must lie beside the model.
+/// were whitened, the file `preprocess-DIGEST.safetensors` that the model names must lie beside it.
 ///
 /// Example: bnn eval runs/first/model.safetensors --data digits
 #[derive(clap::Args)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use bnn_core::{Frozen, Hidden, Preprocess};
+use bnn_data::preprocess::Transform;
 use bnn_train::kernels::unique_share;
 use bnn_train::preprocess;
 use bnn_train::summary::{self, LayerSummary, Total};
@@ -16,8 +17,8 @@ use crate::output;
 
 /// Show what a frozen model is made of: layers, bits, bytes, operations, thresholds.
 ///
-/// `preprocess` is what is done to images before the network reads them, and whether all that it takes
-/// is here.
+/// `preprocess` is what is done to images before the network reads them, and where images are whitened,
+/// whether what was fitted for it is here.
 /// `bits` are those of an input and of a weight. `constant` counts the neurons whose thresholds all
 /// lie beyond every sum that their inputs can make: they tell nothing about an image.
 /// `kernels` is the share of a convolution's 2-D kernels that differ, per input channel and up to sign.
@@ -56,21 +57,30 @@ pub fn run(args: &Args) -> Result<()> {
     let place = || args.model.display().to_string();
     let file_bytes = std::fs::metadata(&args.model).with_context(place)?.len();
     let layers = summary::layers(&network).with_context(place)?;
-    let absent = preprocess::for_model(&network, &args.model).err().map(|error| error.to_string());
+    let transform = preprocess::for_model(&network, &args.model);
     if args.json {
+        let absent = transform.err().map(|error| error.to_string());
         output::line(&json(&network, &layers, file_bytes, absent)?)
     } else {
         output::line(&text(&network, &layers, file_bytes)?)?;
-        preprocess_line(&network, absent).map_or(Ok(()), |line| output::line(&line))
+        let line = network.preprocess.as_ref().map(|done| preprocess_line(done, &transform));
+        line.map_or(Ok(()), |line| output::line(&line))
     }
 }
 
-/// What is done to images, and what of it is not here.
-fn preprocess_line(network: &Frozen, absent: Option<String>) -> Option<String> {
-    let Preprocess { steps, limit, digest } = network.preprocess.as_ref()?;
-    let state = absent.unwrap_or_else(|| "here".into());
-    let steps = steps.join(", ");
-    Some(format!("preprocess  {steps}; codes up to {limit}; fitted {digest:.12}: {state}"))
+/// What is done to images; of what was fitted for it, the file, or why that is not here.
+fn preprocess_line(
+    Preprocess { steps, limit, digest }: &Preprocess,
+    transform: &bnn_train::Result<Option<Transform>>,
+) -> String {
+    let line = format!("preprocess  {}; codes up to {limit}", steps.join(", "));
+    match transform {
+        Err(error) => format!("{line}; {error}"),
+        Ok(Some(transform)) if !transform.parts().whitenings.is_empty() => {
+            format!("{line}; fitted in {}", preprocess::file_name(digest))
+        }
+        Ok(_) => line,
+    }
 }
 
 fn json(

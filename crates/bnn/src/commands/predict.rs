@@ -24,7 +24,7 @@ const TOP: usize = 3;
 /// scores. Scores compare classes of one image; they are no probabilities.
 ///
 /// A model that was trained on preprocessed images is given its images preprocessed alike; if they
-/// were whitened, the file `preprocess.safetensors` must lie beside the model.
+/// were whitened, the file `preprocess-DIGEST.safetensors` that the model names must lie beside it.
 ///
 /// Images must have the size that the model reads. Grey stands for colours of equal parts; colours
 /// are not turned into grey, nor is transparency filled in.

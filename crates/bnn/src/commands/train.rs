@@ -10,8 +10,9 @@ use bnn::{WithBackend, with_backend};
 use bnn_core::{FloatBackend, Preprocess};
 use bnn_data::Dataset;
 use bnn_data::preprocess::Transform;
-use bnn_train::preprocess::{self, Prepared, record};
+use bnn_train::preprocess::{self, Care, Prepared, Stage, record};
 use bnn_train::run::input;
+use bnn_train::spec::Chain;
 use bnn_train::{
     EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, Summary,
 };
@@ -28,8 +29,8 @@ use crate::{evaluation, memory, output};
 /// and on the way `checkpoint.safetensors` (latent weights and optimizer state; for --resume), which
 /// is removed when the run ends. A network with real weights or activations (a float baseline) is
 /// trained and evaluated only: there are no bits to freeze, and no model is written. Where images are
-/// whitened, what was fitted for it is kept beside the model in `preprocess.safetensors`, which the
-/// model is useless without, and in the user's cache folder for the next run.
+/// whitened, what was fitted for it is kept beside the model in `preprocess-DIGEST.safetensors`, which
+/// the model is useless without, and in the user's cache folder for the next run.
 ///
 /// At the end it writes `evaluation.json` too: which classes the network takes for which, its worst
 /// mistakes with their images, and what its first layer looks for.
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let summary = Summary::new(&spec, input(&data), data.class_names());
     let summary = summary.with_context(|| args.spec.display().to_string())?;
-    memory::check(summary.memory.total(), "choose fewer or narrower layers, or a smaller batch")?;
+    check_memory(&summary)?;
     let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
@@ -116,19 +117,38 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Whatever takes more memory than is free is refused before anything is done: first whitenings are
+/// fitted, then the network is trained.
+fn check_memory(Summary { memory, .. }: &Summary) -> Result<()> {
+    memory::check("fitting `zca`", memory.fit, "take smaller images, or leave `zca` out")?;
+    memory::check("this", memory.total(), "choose fewer or narrower layers, or a smaller batch")
+}
+
 /// Does to the images what the spec says.
 fn prepare(spec: &Spec, data: Dataset, args: &Args) -> Result<Dataset> {
     let cache = args.data_dir.lookup().cache;
-    let place = || args.spec.display().to_string();
-    let threads = args.device.threads();
-    let Prepared { data, uncached } =
-        preprocess::prepare(&spec.preprocess, data, cache.as_deref(), threads)
-            .with_context(place)?;
+    let spinner = output::spinner()?;
+    let watch = |stage| spinner.set_message(stage_text(&spec.preprocess, stage));
+    let care = Care { cache: cache.as_deref(), threads: args.device.threads(), watch: &watch };
+    let prepared = preprocess::prepare(&spec.preprocess, data, &care);
+    spinner.finish_and_clear();
+    let Prepared { data, uncached } = prepared.with_context(|| args.spec.display().to_string())?;
     if let Some(error) = uncached {
         let why = anyhow::Error::from(error);
         eprintln!("what was fitted is not kept for other runs: {why:#}");
     }
     Ok(data)
+}
+
+/// What a preparation is at, which can take half a minute.
+fn stage_text(chain: &Chain, stage: Stage) -> String {
+    let steps = Vec::from(chain.clone()).join(", ");
+    match stage {
+        Stage::Fit { images } => format!("fitting {steps} to {} images", count_text(images as u64)),
+        Stage::Apply { images } => {
+            format!("preprocessing {} images by {steps}", count_text(images as u64))
+        }
+    }
 }
 
 /// Removes a file that may not be there: a short run has written none.
@@ -249,12 +269,13 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) ->
         format!("operations  {} per image", layer_table::operations(total)),
         format!("model       {}", summary.model_bytes.map_or_else(|| format!("none: {UNFROZEN}"), frozen)),
         format!(
-            "memory      about {} (weights {}, optimizer {}, activations {}), {} more for a checkpoint",
+            "memory      about {} (weights {}, optimizer {}, activations {}), {} more for a checkpoint{}",
             bytes_text(memory.total()),
             bytes_text(memory.weights),
             bytes_text(memory.optimizer),
             bytes_text(memory.activations),
             bytes_text(memory.checkpoint),
+            if memory.fit == 0 { String::new() } else { format!("; {} before, to fit zca", bytes_text(memory.fit)) },
         ),
         format!(
             "images      {name}: {} to train, {} to validate, {} to test{}",
@@ -374,4 +395,19 @@ fn epoch_line(report: &EpochReport) -> Result<()> {
         100.0 * report.test.error,
         report.seconds,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preparation_says_what_it_is_at() {
+        let chain = Chain(vec!["gcn bias 10".parse().unwrap(), "zca ridge 1e-5".parse().unwrap()]);
+        let text = |stage| stage_text(&chain, stage);
+        let fitting = text(Stage::Fit { images: 45_000 });
+        assert_eq!(fitting, "fitting gcn bias 10, zca ridge 1e-5 to 45,000 images");
+        let applying = text(Stage::Apply { images: 60_000 });
+        assert_eq!(applying, "preprocessing 60,000 images by gcn bias 10, zca ridge 1e-5");
+    }
 }

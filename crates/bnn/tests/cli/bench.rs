@@ -36,6 +36,21 @@ fn cases_are_named() {
 }
 
 #[test]
+fn a_gpu_that_is_not_here_is_named_with_its_remedy() {
+    let desk = Desk::new();
+    desk.fails("bench --backend tch --only square/1024", 3, &["GPU `tch`", "cuda:1"]);
+    desk.fails("bench --backend cuda --kernel avx2", 1, &["--kernel", "for the processor"]);
+    let told = desk.works("backends");
+    let cuda = told.lines().find(|line| line.starts_with("cuda ")).unwrap();
+    if cuda.contains(" usable ") {
+        println!("SKIPPED a GPU that is not here: it is");
+        return;
+    }
+    let why = cuda.split_once("absent").unwrap().1.trim();
+    desk.fails("bench --backend cuda --only square/1024", 3, &["backend `cuda", why]);
+}
+
+#[test]
 fn a_trained_model_is_timed_with_everyones_test_error() {
     let desk = Desk::new();
     desk.works("train tiny.toml --out run");

@@ -35,28 +35,70 @@ fn whitened_images_are_trained_on_and_whitened_again_to_evaluate() {
     );
     let shown = desk.works("inspect run/model.safetensors");
     assert!(shown.contains("preprocess  gcn bias 10, zca ridge 1e-2; codes up to "), "{shown}");
-    assert!(shown.trim_end().ends_with(": here"), "{shown}");
+    let digest = first["preprocess"]["digest"].as_str().unwrap();
+    let fit = format!("; fitted in preprocess-{digest:.12}.safetensors");
+    assert!(shown.trim_end().ends_with(&fit), "{shown}");
+}
+
+#[test]
+fn what_is_not_fitted_is_not_called_so() {
+    let desk = Desk::new();
+    desk.write("lcn.toml", spec(r#"["gcn bias 10", "lcn"]"#));
+    desk.works("train lcn.toml --out run");
+    let shown = desk.works("inspect run/model.safetensors");
+    let line = shown.lines().last().unwrap();
+    assert!(line.starts_with("preprocess  gcn bias 10, lcn; codes up to "), "{line}");
+    assert!(!line.contains("fitted") && line.matches("; ").count() == 1, "{line}");
+}
+
+#[test]
+fn a_pipe_hears_of_no_progress() {
+    let desk = Desk::new();
+    desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
+    let out = desk.bnn("train white.toml --out run").assert().success();
+    assert_eq!(String::from_utf8_lossy(&out.get_output().stderr), "");
+    let said = String::from_utf8_lossy(&out.get_output().stdout).into_owned();
+    assert!(!said.contains("fitting"), "{said}");
+    // 784 values: 49 * 784^2 + 8 * 1024 * 784 + 5 * 2^20 bytes.
+    assert!(said.contains(" more for a checkpoint; 41.78 MB before, to fit zca"), "{said}");
+}
+
+#[test]
+fn a_damaged_fit_in_the_cache_is_to_be_deleted() {
+    let desk = Desk::new();
+    desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
+    desk.works("train white.toml --out run");
+    let folder = desk.0.path().join("nowhere/bnn/fitted");
+    let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    fs::write(&file, "damaged").unwrap();
+    let name = format!("{}: no fitted preprocessing, or a damaged one (", file.display());
+    let words = [&*name, "; delete this file, and it is fitted anew"];
+    desk.fails("train white.toml --out run", 1, &words);
+    fs::remove_file(file).unwrap();
+    desk.works("train white.toml --out run");
 }
 
 #[test]
 fn a_model_is_never_fed_pixels_that_it_cannot_read() {
     let desk = Desk::new();
     desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
-    desk.works("train white.toml --out run");
-    fs::remove_file(desk.0.path().join("run/preprocess.safetensors")).unwrap();
-    let words =
-        ["run/preprocess.safetensors: not there", "zca ridge 1e-2", "copy it from the folder"];
+    let done = desk.works("train white.toml --out run --json");
+    let done: Value = serde_json::from_str(done.lines().last().unwrap()).unwrap();
+    let fit = format!(
+        "run/preprocess-{:.12}.safetensors",
+        done["preprocess"]["digest"].as_str().unwrap()
+    );
+    fs::remove_file(desk.0.path().join(&fit)).unwrap();
+    let absent = format!("{fit}: not there");
+    let words = [&*absent, "zca ridge 1e-2", "copy it from the folder"];
     desk.fails("eval run/model.safetensors --data digits", 1, &words);
     desk.fails("predict run/model.safetensors any.png", 1, &words);
     assert!(desk.works("inspect run/model.safetensors").contains("safetensors: not there"));
     let inspected = desk.works("inspect run/model.safetensors --json");
-    assert!(
-        inspected.contains("\"absent\":\"run/preprocess.safetensors: not there"),
-        "{inspected}"
-    );
-    desk.write("run/preprocess.safetensors", "damaged");
-    let words = ["run/preprocess.safetensors: no fitted preprocessing, or a damaged one"];
-    desk.fails("eval run/model.safetensors --data digits", 1, &words);
+    assert!(inspected.contains(&format!("\"absent\":\"{absent}")), "{inspected}");
+    desk.write(&fit, "damaged");
+    let damaged = format!("{fit}: no fitted preprocessing, or a damaged one");
+    desk.fails("eval run/model.safetensors --data digits", 1, &[&damaged]);
 }
 
 #[test]
