@@ -7,7 +7,7 @@ use bnn_core::{Error, Gather, Result};
 
 use crate::device::gpu::Gpu;
 use crate::device::{Arch, Buffer, Driver, Kernel, Rounding, Shape, Value};
-use crate::tile::Tile;
+use crate::tile::{Takes, Tile};
 use crate::windows::Windows;
 
 /// A GPU as a backend.
@@ -71,11 +71,14 @@ impl Cuda {
     pub fn with_kernel(self, name: &str) -> Result<Self> {
         let tile = Tile::named(name);
         let arch = tile.map_or_else(|| family_named(name), |tile| Ok(tile.family))?;
-        if arch > self.driver.arch() {
+        let best = self.driver.arch();
+        if arch > best {
             let why = format!("{} has no such instructions", self.driver.name());
             return Err(Error::unavailable(format!("kernels `{name}`"), why));
         }
-        Ok(Self { family: arch, tile, ..self })
+        // What multiplies bytes leaves products of signs to the device's best.
+        let bytes = tile.is_some_and(|tile| tile.takes == Takes::Bytes);
+        Ok(Self { family: if bytes { best } else { arch }, tile, ..self })
     }
 
     /// Device, and family of kernels if it is not the device's best.

@@ -13,7 +13,7 @@ use crate::code::{Code, WORD, form, integers, stride};
 use crate::cuda::Cuda;
 use crate::device::{Buffer, Held, Kernel, Value};
 use crate::real::Real;
-use crate::tile::Tile;
+use crate::tile::{Depth, Tile};
 use crate::windows::Windows;
 
 /// Terms of columns begin where pairs of them can be read at once.
@@ -115,9 +115,19 @@ struct Operand<'a> {
     stride: usize,
     /// Weights of the planes.
     planes: &'a [i32],
+    /// Their sum, or that of the planes which were joined to bytes.
+    total: i32,
     /// Behind the planes: the entries that exist.
     exists: bool,
+    /// Whether entries are bytes, of planes joined to one: `gather_bytes` of gather.cu.
+    bytes: bool,
 }
+
+/// Bits of an entry that is a byte.
+const BYTE: usize = 8;
+
+/// Bytes are multiplied like one plane, except that they may be more than 1.
+const JOINED: &[i32] = &[1];
 
 /// One count of common bits: `factor * count(planes first.. of a, plane of w)`.
 struct Pass {
@@ -175,23 +185,25 @@ impl<'a> Product<'a> {
     /// The gathered operand; its planes as they are where nothing has to be gathered.
     fn operand(&self, exists: bool) -> Result<Operand<'a>> {
         let (rows, columns) = (self.shape.0, self.windows.taps * self.a.dim.1);
-        if self.windows.rows && !exists {
-            let planes = &self.a.weights;
-            let bits = Held::Lent(&self.a.planes);
-            return Ok(Operand { bits, rows, stride: stride(columns), planes, exists });
+        let bytes = Tile::joins(self.cuda, &self.a.weights, stride(columns));
+        let there = if bytes { self.a.bytes.as_ref() } else { Some(&*self.a.planes) };
+        match there.filter(|_| self.windows.rows && !exists) {
+            Some(bits) => {
+                Ok(Operand::new(self.a, Held::Lent(bits), (rows, columns), exists, bytes))
+            }
+            None => self.gather(self.a, &self.windows, (rows, columns), exists, bytes),
         }
-        self.gather(self.a, &self.windows, (rows, columns), exists)
     }
 
     /// The weights, with their mask behind the planes if there are holes.
     fn weights(&self, holes: bool) -> Result<Operand<'a>> {
         let (rows, columns) = self.w.dim;
         if !holes {
-            let (bits, planes) = (Held::Lent(&self.w.planes), &self.w.weights);
-            return Ok(Operand { bits, rows, stride: stride(columns), planes, exists: false });
+            let bits = Held::Lent(&self.w.planes);
+            return Ok(Operand::new(self.w, bits, (rows, columns), false, false));
         }
         let windows = self.cuda.windows(&Gather::Rows)?;
-        self.gather(self.w, &windows, (rows, columns), true)
+        self.gather(self.w, &windows, (rows, columns), true, false)
     }
 
     fn gather(
@@ -200,13 +212,18 @@ impl<'a> Product<'a> {
         windows: &Windows,
         (rows, columns): (usize, usize),
         exists: bool,
+        bytes: bool,
     ) -> Result<Operand<'a>> {
         let stride = stride(columns);
         let count = code.weights.len();
-        let words = rows * stride * (count + usize::from(exists));
-        let bits = self.cuda.memory(words * size_of::<u32>())?;
+        let matrices = usize::from(exists) + if bytes { 1 } else { count };
+        let words = rows * stride * matrices;
+        let entry = if bytes { BYTE } else { 1 };
+        let kernel =
+            if bytes { Kernel("gather", "gather_bytes") } else { Kernel("gather", "gather") };
+        let bits = self.cuda.memory(words * entry * size_of::<u32>())?;
         self.cuda.each(
-            Kernel("gather", "gather"),
+            kernel,
             words,
             &[
                 (&*code.planes).into(),
@@ -222,7 +239,7 @@ impl<'a> Product<'a> {
                 (&bits).into(),
             ],
         )?;
-        Ok(Operand { bits: Held::Own(bits), rows, stride, planes: &code.weights, exists })
+        Ok(Operand::new(code, Held::Own(bits), (rows, columns), exists, bytes))
     }
 
     /// Terms of rows where the weights have no holes, of columns where the operand has none either
@@ -246,6 +263,7 @@ impl<'a> Product<'a> {
             pair(a.stride as u32, a.planes.len() as u32),
             pair(u32::from(a.exists), windows.positions as u32),
             pair(channels, self.w.total() as u32),
+            pair(a.total as u32, u32::from(a.bytes)),
             memory.address(),
         ];
         let of_columns = [
@@ -325,7 +343,8 @@ impl<'a> Product<'a> {
         let (m, n) = self.shape;
         // Signs are written up to the end of their stride.
         let columns = if finish[9] == 0 { n } else { self.term_stride() };
-        let tile = Tile::choose(self.cuda, (m, columns), a.stride, pass.planes);
+        let depth = Depth { words: a.stride, planes: pass.planes, bytes: a.bytes };
+        let tile = Tile::choose(self.cuda, (m, columns), depth);
         let (a_at, w_at) = (a.at(pass.first), w.at(pass.w));
         let (a_value, w_value) = match tile.copied {
             false => (
@@ -363,7 +382,20 @@ impl<'a> Product<'a> {
     }
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// A code's planes in rows of so many columns, or its bytes.
+    fn new(
+        code: &'a Code,
+        bits: Held<'a>,
+        (rows, columns): (usize, usize),
+        exists: bool,
+        bytes: bool,
+    ) -> Self {
+        let planes = if bytes { JOINED } else { &code.weights };
+        let stride = stride(columns) * if bytes { BYTE } else { 1 };
+        Self { bits, rows, stride, planes, total: code.total(), exists, bytes }
+    }
+
     /// Address of a bit matrix.
     fn at(&self, plane: usize) -> u64 {
         self.bits.buffer().address() + (plane * self.rows * self.stride * size_of::<u32>()) as u64
@@ -372,16 +404,15 @@ impl Operand<'_> {
 
 /// Every pair of bit matrices; planes of weights 1, 2, 4.. go together in one pass.
 fn passes(a: &Operand<'_>, w: &Operand<'_>) -> Vec<Pass> {
-    let sum = |planes: &[i32]| planes.iter().sum::<i32>();
     let digits = a.planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
     let mut left: Vec<(i32, usize, usize)> = if digits {
         vec![(2, 0, a.planes.len())]
     } else {
         a.planes.iter().enumerate().map(|(at, weight)| (2 * weight, at, 1)).collect()
     };
-    left.extend(a.exists.then(|| (-sum(a.planes), a.planes.len(), 1)));
+    left.extend(a.exists.then(|| (-a.total, a.planes.len(), 1)));
     let mut right: Vec<i32> = w.planes.iter().map(|weight| 2 * weight).collect();
-    right.extend(w.exists.then(|| -sum(w.planes)));
+    right.extend(w.exists.then(|| -w.total));
     let pairs =
         left.iter().flat_map(|left| right.iter().enumerate().map(move |right| (left, right)));
     pairs

@@ -18,16 +18,43 @@ pub(crate) struct Tile {
     pub(crate) shared: u32,
     /// Whether the copy engine feeds it.
     pub(crate) copied: bool,
-    /// Whether it takes one plane, several, or any number.
-    planes: Option<bool>,
+    pub(crate) takes: Takes,
+}
+
+/// The left operands that a kernel takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// One plane.
+    Plane,
+    /// Several planes, of weights 1, 2, 4..
+    Planes,
+    /// One such plane or several.
+    Any,
+    /// Planes joined to bytes.
+    Bytes,
+}
+
+/// The depth of a product: a row of the left operand.
+#[derive(Clone, Copy)]
+pub(crate) struct Depth {
+    /// Words of 32 bits, or of four bytes.
+    pub(crate) words: usize,
+    /// Planes that are summed.
+    pub(crate) planes: usize,
+    /// Whether entries are bytes.
+    pub(crate) bytes: bool,
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 8] = [
-    hopper("hopper_256x192", 256, 192, 4, false),
-    hopper("hopper_128x256", 128, 256, 4, false),
-    hopper("hopper_128x128", 128, 128, 6, false),
-    hopper("hopper_planes", 128, 128, 6, true),
+pub(crate) const TILES: [Tile; 12] = [
+    hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
+    hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
+    hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
+    hopper("hopper_planes", (128, 128), 6, Takes::Planes),
+    bytes("bytes_128x256", (128, 256), 256),
+    bytes("bytes_128x128", (128, 128), 256),
+    bytes("bytes_64x64", (64, 64), 128),
+    bytes("bytes_32x32", (32, 32), 64),
     tensor("count_128x128", 128, 256),
     tensor("count_64x64", 64, 128),
     tensor("count_32x32", 32, 64),
@@ -39,7 +66,7 @@ pub(crate) const TILES: [Tile; 8] = [
         threads: 256,
         shared: 0,
         copied: false,
-        planes: None,
+        takes: Takes::Any,
     },
 ];
 
@@ -49,12 +76,17 @@ const MOST_COLUMNS: usize = u16::MAX as usize;
 /// Bytes of a row and stage in shared memory.
 const STAGE_ROW: usize = 128;
 
+/// The same of weights that meet bytes: their bits.
+const STAGE_BITS: usize = STAGE_ROW / 8;
+
+/// Stages of the kernels whose warps feed them.
+const STAGES: usize = 3;
+
 const fn hopper(
     name: &'static str,
-    rows: usize,
-    columns: usize,
+    (rows, columns): (usize, usize),
     stages: usize,
-    planes: bool,
+    takes: Takes,
 ) -> Tile {
     Tile {
         kernel: Kernel("hopper", name),
@@ -64,7 +96,7 @@ const fn hopper(
         threads: 384,
         shared: ((rows + columns) * STAGE_ROW * stages) as u32,
         copied: true,
-        planes: Some(planes),
+        takes,
     }
 }
 
@@ -75,9 +107,22 @@ const fn tensor(name: &'static str, side: usize, threads: u32) -> Tile {
         rows: side,
         columns: side,
         threads,
-        shared: (2 * side * STAGE_ROW * 3) as u32,
+        shared: (2 * side * STAGE_ROW * STAGES) as u32,
         copied: false,
-        planes: None,
+        takes: Takes::Any,
+    }
+}
+
+const fn bytes(name: &'static str, (rows, columns): (usize, usize), threads: u32) -> Tile {
+    Tile {
+        kernel: Kernel("int8", name),
+        family: Arch::Tensor,
+        rows,
+        columns,
+        threads,
+        shared: ((rows * STAGE_ROW + columns * STAGE_BITS) * STAGES) as u32,
+        copied: false,
+        takes: Takes::Bytes,
     }
 }
 
@@ -96,11 +141,31 @@ impl Tile {
         self.kernel.1
     }
 
+    /// Whether the planes of an operand with rows of so many words of bits are to be joined to bytes:
+    /// those of weights 1, 2, 4.. where it takes no more instructions of the tensor cores, which
+    /// multiply 32 bytes at a time, or 256 bits. A kernel that was asked for has what it takes.
+    pub(crate) fn joins(cuda: &Cuda, planes: &[i32], words: usize) -> bool {
+        let digits = planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
+        let asked = cuda.tile().map(|tile| tile.takes);
+        let better = match asked {
+            Some(Takes::Bytes) => true,
+            Some(Takes::Planes | Takes::Any) => false,
+            Some(Takes::Plane) | None => words <= planes.len() * words.div_ceil(8),
+        };
+        digits && (2..=8).contains(&planes.len()) && cuda.family() >= Arch::Tensor && better
+    }
+
     /// The usable kernel of the least [`cost`](Self::cost), unless one was asked for.
-    pub(crate) fn choose(cuda: &Cuda, shape: (usize, usize), words: usize, planes: usize) -> Self {
+    pub(crate) fn choose(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Self {
         let family = cuda.family();
+        let Depth { words, planes, bytes } = depth;
         let usable = |tile: &&Self| {
-            let counts = tile.planes.is_none_or(|several| several == (planes > 1));
+            let counts = match tile.takes {
+                Takes::Plane => !bytes && planes == 1,
+                Takes::Planes => !bytes && planes > 1,
+                Takes::Any => !bytes,
+                Takes::Bytes => bytes,
+            };
             let plain = tile.family == Arch::Plain;
             let fits = tile.copied || shape.1.div_ceil(tile.columns) <= MOST_COLUMNS;
             let deep = !tile.copied || words > 0; // a tensor map is never empty
@@ -110,23 +175,31 @@ impl Tile {
             return asked;
         }
         let processors = cuda.device().processors();
-        let cost = |tile: &&Self| tile.cost(shape, words, planes, processors);
+        let cost = |tile: &&Self| tile.cost(shape, depth, processors);
         // Where none fits, the last one says why when it is shaped.
         *TILES.iter().filter(usable).min_by_key(cost).unwrap_or(&TILES[TILES.len() - 1])
     }
 
     /// About how many cycles a product takes, by measurements on an H100: the second-level cache
     /// feeds a processor some 24 bytes a cycle, the epilogue takes a twelfth of a cycle per output;
-    /// rows shorter than a stage are cheaper without the copy engine.
-    fn cost(&self, shape: (usize, usize), words: usize, planes: usize, processors: usize) -> usize {
+    /// rows shorter than a stage are cheaper without the copy engine. Not measured: products of bytes,
+    /// with 2048 multiply-adds a cycle (data sheet of an A100).
+    fn cost(&self, shape: (usize, usize), depth: Depth, processors: usize) -> usize {
+        let Depth { words, planes, bytes } = depth;
         let waves = self.count(shape).div_ceil(processors);
+        let epilogue = self.rows * self.columns / 12 + 500;
+        if bytes {
+            let feed = (self.rows * STAGE_ROW + self.columns * STAGE_BITS) / 24;
+            let multiply = self.rows * self.columns * STAGE_ROW / 2048;
+            return waves * (feed.max(multiply) * words.div_ceil(32) + epilogue);
+        }
         let parts = match (self.family, words < 32) {
             (Arch::Hopper, false) => words.div_ceil(32) * 4,
             (Arch::Hopper, true) => 16,
             _ => words.div_ceil(8) * 4 / 3,
         };
         let feed = (self.rows + self.columns) * STAGE_ROW / 24 / 4;
-        waves * (feed * parts * planes + self.rows * self.columns / 12 + 500)
+        waves * (feed * parts * planes + epilogue)
     }
 
     fn count(&self, (rows, columns): (usize, usize)) -> usize {
@@ -151,5 +224,40 @@ impl Tile {
             block: self.threads,
             shared: self.shared,
         })
+    }
+}
+
+#[cfg(all(test, feature = "emulation"))]
+mod tests {
+    #![allow(clippy::unwrap_used)] // in helpers too
+
+    use super::*;
+
+    const DIGITS: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+    fn joins(family: &str, planes: &[i32], words: usize) -> bool {
+        Tile::joins(&Cuda::emulated(family).unwrap(), planes, words)
+    }
+
+    #[test]
+    fn planes_are_joined_where_that_takes_fewer_instructions() {
+        assert!(joins("tensor", &DIGITS, 28), "the first layer of the MNIST network");
+        assert!(joins("tensor", &DIGITS, 4), "that of the CIFAR-10 network");
+        assert!(!joins("tensor", &DIGITS[..4], 28));
+        assert!(!joins("tensor", &DIGITS[..1], 28), "signs");
+        assert!(!joins("tensor", &[1, 2, -4], 4), "not the digits of a byte");
+        assert!(!joins("plain", &DIGITS, 28), "no tensor cores");
+    }
+
+    #[test]
+    fn a_kernel_that_was_asked_for_has_what_it_takes() {
+        let asked = |name| Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
+        let depth = Depth { words: 28 * 8, planes: 1, bytes: true };
+        let (planes, bytes) = (asked("count_64x64"), asked("bytes_64x64"));
+        assert!(!Tile::joins(&planes, &DIGITS, 28));
+        assert!(Tile::joins(&bytes, &DIGITS[..2], 28));
+        assert_eq!(Tile::choose(&bytes, (10_000, 4096), depth).name(), "bytes_64x64");
+        let signs = Depth { words: 128, planes: 1, bytes: false };
+        assert_eq!(Tile::choose(&bytes, (10_000, 4096), signs).kernel.0, "tensor");
     }
 }

@@ -43,6 +43,11 @@ fn hopper() {
 }
 
 #[test]
+fn blackwell_in_data_centres() {
+    check((10, 0), 227);
+}
+
+#[test]
 fn blackwell() {
     check((12, 0), 99);
 }
@@ -67,6 +72,7 @@ fn check(capability: (i32, i32), most: u32) {
         }
         match file {
             "tensor" => tensor(&place, capability, &disassemble(&toolkit, &compiled.image)),
+            "int8" => int8(&place, &disassemble(&toolkit, &compiled.image)),
             "hopper" => wgmma(&place, &kernels, &disassemble(&toolkit, &compiled.image)),
             _ => {}
         }
@@ -123,6 +129,20 @@ fn tensor(place: &str, capability: (i32, i32), text: &str) {
         let products: Vec<_> = code.iter().filter(|code| code.contains("MMA")).collect();
         let alike = products.iter().all(|code| **code == "BMMA.168256.AND.POPC");
         assert_eq!(!products.is_empty() && alike, native, "{place}: {name} has {products:?}");
+        no_local_memory(place, name, &code);
+    }
+}
+
+/// Native products of bytes on every device, and no function of the compiler's called for them.
+fn int8(place: &str, text: &str) {
+    let called = text.lines().find(|line| line.contains("CALL") && line.contains("$__"));
+    assert_eq!(called, None, "{place}: a function is called");
+    for launch in machine_code::launches().filter(|launch| launch.file == "int8") {
+        let (name, code) = (launch.name, opcodes(text, launch.name));
+        let products: Vec<_> = code.iter().filter(|code| code.contains("MMA")).collect();
+        let alike = products.iter().all(|code| **code == "IMMA.16832.U8.U8");
+        assert!(!products.is_empty() && alike, "{place}: {name} has {products:?}");
+        assert!(code.contains(&"LDSM.16.M88.4"), "{place}: {name} loads no matrices");
         no_local_memory(place, name, &code);
     }
 }

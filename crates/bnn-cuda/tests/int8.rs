@@ -1,0 +1,125 @@
+//! Every kernel of int8.cu, on the host, over the edges of its tiles and of its order of bytes.
+#![allow(clippy::unwrap_used)] // in helpers too
+
+use bnn_core::{
+    BinaryBackend, BitMatrix, Gather, Grid, HostCode, Key, Levels, Matrix, Planes, Window,
+    reference,
+};
+use bnn_cuda::{Cuda, machine_code};
+use ndarray::Array2;
+
+/// Digits of codes; those of bytes are eight.
+const BYTE: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/// A product: gather, rows, columns and outputs.
+type Case = (Gather, usize, usize, usize);
+
+/// One tile and several, rows of less than a word and of more than a stage, zeros around images.
+fn cases() -> [Case; 6] {
+    let window = |pad| Gather::Patches {
+        grid: Grid { height: 4, width: 3 },
+        window: Window::square(3, 1, pad),
+    };
+    [
+        (Gather::Rows, 1, 1, 1),
+        (Gather::Rows, 37, 150, 45),
+        (Gather::Rows, 130, 33, 257),
+        (Gather::Rows, 5, 784, 130),
+        (window(1), 24, 3, 40),
+        (window(0), 24, 64, 33),
+    ]
+}
+
+#[test]
+fn bytes_as_they_were_put() {
+    let bytes = |rows, columns, key: Key| {
+        let byte = |(row, column)| (key.word((row * columns + column) as u32) >> 24) as u8;
+        HostCode::Bytes(Array2::from_shape_fn((rows, columns), byte))
+    };
+    each_kernel_equals_the_definition("bytes_", bytes, false);
+}
+
+#[test]
+fn the_largest_bytes() {
+    let bytes = |rows, columns, _| HostCode::Bytes(Array2::from_elem((rows, columns), 255));
+    each_kernel_equals_the_definition("bytes_", bytes, false);
+}
+
+#[test]
+fn planes_that_are_joined() {
+    for digits in [2, 7] {
+        let planes = |rows, columns, key| planes(&BYTE[..digits], false, rows, columns, key);
+        each_kernel_equals_the_definition("bytes_", planes, false);
+    }
+}
+
+#[test]
+fn holes_on_either_side_of_bytes() {
+    let holes = |rows, columns, key| planes(&BYTE, true, rows, columns, key);
+    each_kernel_equals_the_definition("bytes_", holes, false);
+    each_kernel_equals_the_definition("bytes_", holes, true);
+}
+
+#[test]
+fn plain_kernels_have_no_instructions_for_bytes() {
+    let plain = Cuda::emulated("plain").unwrap();
+    let error = plain.with_kernel("bytes_64x64").err().unwrap().to_string();
+    assert!(error.contains("bytes_64x64") && error.contains("no such instructions"), "{error}");
+}
+
+/// Products of operands that `left` makes with signs, by the kernels of this beginning.
+fn each_kernel_equals_the_definition(
+    kernels: &str,
+    left: impl Fn(usize, usize, Key) -> HostCode,
+    w_holes: bool,
+) {
+    let names = machine_code::launches().map(|launch| launch.name);
+    let names: Vec<_> = names.filter(|name| name.starts_with(kernels)).collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for case in cases() {
+        let (gather, rows, columns, outputs) = case;
+        let a = left(rows, columns, Key(7, 0));
+        let w = planes(&[1], w_holes, outputs, gather.taps() * columns, Key(7, 1));
+        let (a_host, w_host) = (a.clone().into_planes(), w.clone().into_planes());
+        let want = reference::product(&a_host, &w_host, &gather).unwrap();
+        // One output's cut is a sum that occurs, the next one's lies beside such a sum.
+        let cut =
+            |(_, column)| want[[column % want.nrows(), column]] / (a_host.scale * w_host.scale);
+        let cuts = Array2::from_shape_fn((1, outputs), cut).mapv(f32::round);
+        let cuts = cuts + Array2::from_shape_fn((1, outputs), |(_, column)| (column % 2) as f32);
+        let signs = reference::product_cut(&a_host, &w_host, &gather, &cuts, &Levels::sign());
+        let signs = signs.unwrap();
+        for name in &names {
+            let cuda = Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
+            let (reals, code) = products(&cuda, (&a, &w), &gather, &cuts);
+            assert!(reals == want, "{name}: {case:?}: sums differ");
+            assert!(code == signs, "{name}: {case:?}: signs differ");
+        }
+    }
+}
+
+fn products(
+    cuda: &Cuda,
+    (a, w): (&HostCode, &HostCode),
+    gather: &Gather,
+    cuts: &Matrix,
+) -> (Matrix, Planes) {
+    let (a, w) = (cuda.put_code(a).unwrap(), cuda.put_code(w).unwrap());
+    let reals = cuda.get(&cuda.product(&a, &w, gather).unwrap()).unwrap();
+    let cuts = cuda.put(cuts.view()).unwrap();
+    let code = cuda.product_cut(&a, &w, gather, &cuts, &Levels::sign()).unwrap();
+    (reals, cuda.get_code(&code).unwrap().into_planes())
+}
+
+/// Planes of drawn bits; with holes or without.
+fn planes(weights: &[i32], holes: bool, rows: usize, columns: usize, key: Key) -> HostCode {
+    let bits = |stream| {
+        let key = key.stream(stream);
+        BitMatrix::from_fn(rows, columns, |row, column| {
+            key.word((row * columns + column) as u32) >> 31 == 1
+        })
+    };
+    let planes = weights.iter().zip(0..).map(|(&weight, stream)| (weight, bits(stream)));
+    let mask = holes.then(|| bits(8));
+    HostCode::Planes(Planes { scale: 0.5, planes: planes.collect(), mask })
+}
