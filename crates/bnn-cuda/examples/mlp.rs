@@ -21,8 +21,8 @@ const PASSES: usize = 50;
 const ROUNDS: usize = 7;
 
 /// Kernels, the device's own choice first. Those of bytes and of planes are for the first layer, and
-/// leave the others to the device's choice; the last three take every layer.
-const KERNELS: [&str; 9] = [
+/// leave the others to the device's choice; those behind them take every layer.
+const KERNELS: [&str; 11] = [
     "",
     "bytes_128x256",
     "bytes_128x128",
@@ -32,6 +32,8 @@ const KERNELS: [&str; 9] = [
     "tensor",
     "count_128x128",
     "count_64x64",
+    "int8",
+    "int8_128x128",
 ];
 
 /// The network on a device, and its times in seconds: whole, and first layer.

@@ -41,6 +41,30 @@ __device__ __forceinline__ void mma_bytes(int (&c)[4], const Quad& a, uint32_t b
 // Bit `bit` of every byte, as a byte.
 __device__ __forceinline__ uint32_t spread(uint32_t word, int bit) { return word >> bit & 0x01010101u; }
 
+// 256 bits of k.
+template <int TM, int TN>
+__device__ __forceinline__ void multiply(int (&counts)[TM][TN][4], const Quad (&a)[TM],
+                                         const Quad (&w)[TN / 2]) {
+#pragma unroll
+    for (int chunk = 0; chunk < 2; chunk++)
+#pragma unroll
+        for (int bit = 0; bit < 8; bit += 2) {
+            Quad rows[TM];
+#pragma unroll
+            for (int i = 0; i < TM; i++)
+#pragma unroll
+                for (int part = 0; part < 4; part++)
+                    rows[i].at[part] = spread(a[i].at[chunk * 2 + part % 2], bit + part / 2);
+#pragma unroll
+            for (int j = 0; j < TN; j++) {
+                uint32_t word = w[j / 2].at[j % 2 * 2 + chunk];
+#pragma unroll
+                for (int i = 0; i < TM; i++)
+                    mma_bytes(counts[i][j], rows[i], spread(word, bit), spread(word, bit + 1));
+            }
+        }
+}
+
 // A warp's share of a stage where one operand is rows of bytes, and the weights are packed signs.
 struct Bytes {
     static constexpr int W_CHUNKS = 1; // 128 bits
@@ -66,6 +90,21 @@ struct Bytes {
         }
     }
 };
+
+KERNEL(256) int8_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
+                         int planes, Finish f) {
+    count_tile<Bits<1>, 128, 128, 64, 32>(a, w, m, n, words, planes, f);
+}
+
+KERNEL(128) int8_64x64(const uint32_t* a, const uint32_t* w, long long m, int n, int words, int planes,
+                       Finish f) {
+    count_tile<Bits<1>, 64, 64, 32, 32>(a, w, m, n, words, planes, f);
+}
+
+KERNEL(64) int8_32x32(const uint32_t* a, const uint32_t* w, long long m, int n, int words, int planes,
+                      Finish f) {
+    count_tile<Bits<1>, 32, 32, 16, 32>(a, w, m, n, words, planes, f);
+}
 
 KERNEL(256) bytes_128x256(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                           int planes, Finish f) {

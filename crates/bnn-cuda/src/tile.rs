@@ -46,15 +46,18 @@ pub(crate) struct Depth {
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 12] = [
+pub(crate) const TILES: [Tile; 15] = [
     hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
     hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
     hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
     hopper("hopper_planes", (128, 128), 6, Takes::Planes),
-    bytes("bytes_128x256", (128, 256), 256),
-    bytes("bytes_128x128", (128, 128), 256),
-    bytes("bytes_64x64", (64, 64), 128),
-    bytes("bytes_32x32", (32, 32), 64),
+    int8("int8_128x128", (128, 128), 256, Takes::Any),
+    int8("int8_64x64", (64, 64), 128, Takes::Any),
+    int8("int8_32x32", (32, 32), 64, Takes::Any),
+    int8("bytes_128x256", (128, 256), 256, Takes::Bytes),
+    int8("bytes_128x128", (128, 128), 256, Takes::Bytes),
+    int8("bytes_64x64", (64, 64), 128, Takes::Bytes),
+    int8("bytes_32x32", (32, 32), 64, Takes::Bytes),
     tensor("count_128x128", 128, 256),
     tensor("count_64x64", 64, 128),
     tensor("count_32x32", 32, 64),
@@ -76,8 +79,10 @@ const MOST_COLUMNS: usize = u16::MAX as usize;
 /// Bytes of a row and stage in shared memory.
 const STAGE_ROW: usize = 128;
 
-/// The same of weights that meet bytes: their bits.
-const STAGE_BITS: usize = STAGE_ROW / 8;
+/// The same of weights, which are bits where they meet bytes too.
+const fn weights_row(takes: Takes) -> usize {
+    if matches!(takes, Takes::Bytes) { STAGE_ROW / 8 } else { STAGE_ROW }
+}
 
 /// Stages of the kernels whose warps feed them.
 const STAGES: usize = 3;
@@ -113,16 +118,21 @@ const fn tensor(name: &'static str, side: usize, threads: u32) -> Tile {
     }
 }
 
-const fn bytes(name: &'static str, (rows, columns): (usize, usize), threads: u32) -> Tile {
+const fn int8(
+    name: &'static str,
+    (rows, columns): (usize, usize),
+    threads: u32,
+    takes: Takes,
+) -> Tile {
     Tile {
         kernel: Kernel("int8", name),
-        family: Arch::Tensor,
+        family: Arch::Int8,
         rows,
         columns,
         threads,
-        shared: ((rows * STAGE_ROW + columns * STAGE_BITS) * STAGES) as u32,
+        shared: ((rows * STAGE_ROW + columns * weights_row(takes)) * STAGES) as u32,
         copied: false,
-        takes: Takes::Bytes,
+        takes,
     }
 }
 
@@ -143,16 +153,19 @@ impl Tile {
 
     /// Whether the planes of an operand with rows of so many words of bits are to be joined to bytes:
     /// those of weights 1, 2, 4.. where it takes no more instructions of the tensor cores, which
-    /// multiply 32 bytes at a time, or 256 bits. A kernel that was asked for has what it takes.
+    /// multiply 32 bytes at a time, or 256 bits where they know bits. A kernel that was asked for has
+    /// what it takes.
     pub(crate) fn joins(cuda: &Cuda, planes: &[i32], words: usize) -> bool {
         let digits = planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
         let asked = cuda.tile().map(|tile| tile.takes);
         let better = match asked {
             Some(Takes::Bytes) => true,
             Some(Takes::Planes | Takes::Any) => false,
-            Some(Takes::Plane) | None => words <= planes.len() * words.div_ceil(8),
+            Some(Takes::Plane) | None => {
+                cuda.family() == Arch::Int8 || words <= planes.len() * words.div_ceil(8)
+            }
         };
-        digits && (2..=8).contains(&planes.len()) && cuda.family() >= Arch::Tensor && better
+        digits && (2..=8).contains(&planes.len()) && cuda.family() > Arch::Plain && better
     }
 
     /// The usable kernel of the least [`cost`](Self::cost), unless one was asked for.
@@ -166,10 +179,15 @@ impl Tile {
                 Takes::Any => !bytes,
                 Takes::Bytes => bytes,
             };
-            let plain = tile.family == Arch::Plain;
+            // What a better family also has is its oracle, but for bytes.
+            let right = match tile.family {
+                Arch::Plain => family == Arch::Plain,
+                Arch::Int8 => family == Arch::Int8 || bytes && family > Arch::Int8,
+                Arch::Tensor | Arch::Hopper => tile.family <= family,
+            };
             let fits = tile.copied || shape.1.div_ceil(tile.columns) <= MOST_COLUMNS;
             let deep = !tile.copied || words > 0; // a tensor map is never empty
-            tile.family <= family && counts && fits && deep && plain == (family == Arch::Plain)
+            right && counts && fits && deep
         };
         if let Some(asked) = cuda.tile().filter(|tile| usable(&tile)) {
             return asked;
@@ -182,16 +200,17 @@ impl Tile {
 
     /// About how many cycles a product takes, by measurements on an H100: the second-level cache
     /// feeds a processor some 24 bytes a cycle, the epilogue takes a twelfth of a cycle per output;
-    /// rows shorter than a stage are cheaper without the copy engine. Not measured: products of bytes,
-    /// with 2048 multiply-adds a cycle (data sheet of an A100).
+    /// rows shorter than a stage are cheaper without the copy engine. Not measured: the family `int8`,
+    /// with 2048 multiply-adds of bytes a cycle (data sheet of an A100).
     fn cost(&self, shape: (usize, usize), depth: Depth, processors: usize) -> usize {
         let Depth { words, planes, bytes } = depth;
         let waves = self.count(shape).div_ceil(processors);
         let epilogue = self.rows * self.columns / 12 + 500;
-        if bytes {
-            let feed = (self.rows * STAGE_ROW + self.columns * STAGE_BITS) / 24;
-            let multiply = self.rows * self.columns * STAGE_ROW / 2048;
-            return waves * (feed.max(multiply) * words.div_ceil(32) + epilogue);
+        if self.family == Arch::Int8 {
+            let feed = (self.rows * STAGE_ROW + self.columns * weights_row(self.takes)) / 24;
+            let deep = STAGE_ROW * if bytes { 1 } else { 8 };
+            let multiply = self.rows * self.columns * deep / 2048;
+            return waves * (feed.max(multiply) * words.div_ceil(8) * planes / 4 + epilogue);
         }
         let parts = match (self.family, words < 32) {
             (Arch::Hopper, false) => words.div_ceil(32) * 4,
@@ -247,6 +266,7 @@ mod tests {
         assert!(!joins("tensor", &DIGITS[..1], 28), "signs");
         assert!(!joins("tensor", &[1, 2, -4], 4), "not the digits of a byte");
         assert!(!joins("plain", &DIGITS, 28), "no tensor cores");
+        assert!(joins("int8", &DIGITS[..2], 28), "no products of bits");
     }
 
     #[test]
@@ -259,5 +279,16 @@ mod tests {
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), depth).name(), "bytes_64x64");
         let signs = Depth { words: 128, planes: 1, bytes: false };
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), signs).kernel.0, "tensor");
+    }
+
+    #[test]
+    fn signs_are_multiplied_as_bytes_where_nothing_is_better() {
+        let depth = Depth { words: 128, planes: 1, bytes: false };
+        for (family, file) in [("plain", "product"), ("int8", "int8"), ("tensor", "tensor")] {
+            let cuda = Cuda::emulated(family).unwrap();
+            for shape in [(10_000, 4096), (100, 4096), (1, 10)] {
+                assert_eq!(Tile::choose(&cuda, shape, depth).kernel.0, file, "{shape:?}");
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ fn cuda() -> Option<Cuda> {
 #[test]
 fn every_family_conforms_on_the_device() {
     let Some(cuda) = cuda() else { return };
-    for family in ["plain", "tensor", "hopper"] {
+    for family in ["plain", "int8", "tensor", "hopper"] {
         match cuda.clone().with_kernel(family) {
             Ok(cuda) => {
                 check_inference(&cuda);

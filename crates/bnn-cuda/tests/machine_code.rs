@@ -118,7 +118,8 @@ fn fits(place: &str, kernel: &Kernel<'_>, launch: &Launch, most: u32) {
     assert!(bytes <= most << 10, "{place}: {name} takes {bytes} bytes of shared memory");
 }
 
-/// Native instructions up to Hopper, and no function of the compiler's called; none on Blackwell, where `Arch` must say so.
+/// Native instructions up to Hopper, and no function of the compiler's called; none
+/// on Blackwell, where `Arch` must say so.
 fn tensor(place: &str, capability: (i32, i32), text: &str) {
     let native = capability < (10, 0);
     let mut calls = text.lines().filter(|line| line.contains("CALL") && line.contains("$__"));
