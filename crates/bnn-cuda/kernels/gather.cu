@@ -80,7 +80,8 @@ KERNEL(256) gather_bytes(const uint32_t* planes, const uint32_t* mask, long long
 //
 // Row term: -total * (the sum of the row's integers). Where no plane of existing entries follows the
 // gathered planes, the class of the row's place counts these entries. Planes may have been joined to
-// bytes, one per entry, also of the entries that exist.
+// bytes, one per entry, also of the entries that exist; or rows are windows that were not gathered, of
+// pixels of whole words.
 // Column term of a class and an output: -factor * sum over planes of weight * |W & M|, less the
 // output's cut, rounded up, if there is one. `inside` says for every class and tap whether the tap
 // lies inside the grid. Behind the last output nothing reaches the cut.
@@ -92,6 +93,7 @@ struct Rows {
     int stride, count, exists, positions, channels, total;
     int bound; // of the row's integers
     int bytes;
+    Pixels pixels;
     int* out;
 };
 
@@ -117,10 +119,14 @@ __device__ __forceinline__ int byte_sum(uint32_t word) {
 __device__ __forceinline__ void row_term(const Rows& r, const Integers& weights, long long row) {
     int lane = threadIdx.x % WARP, sum = 0;
     for (int plane = 0; plane < r.count; plane++) {
+        const uint32_t* pixels = r.planes + plane * r.pixels.count * r.pixels.words;
         const uint32_t* from = r.planes + (plane * r.rows + row) * r.stride;
         int set = 0;
         for (int word = lane; word < r.stride; word += WARP) {
-            set += r.bytes ? byte_sum(from[word]) : __popc(from[word]);
+            uint32_t bits = !r.pixels.words ? from[word]
+                                            : gathered_word(pixels, nullptr, r.channels, r.pixels.words,
+                                                            r.pixels.patches, row, word * WARP);
+            set += r.bytes ? byte_sum(bits) : __popc(bits);
         }
         sum += 2 * weights.at[plane] * set;
     }

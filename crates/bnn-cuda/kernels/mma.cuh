@@ -97,9 +97,76 @@ struct Bits {
     }
 };
 
-// A block of BM x BN outputs; its warps take WM x WN each. `Operands` says what lies in a stage.
-template <class Operands, int BM, int BN, int WM, int WN>
-__device__ __forceinline__ void count_tile(const uint32_t* a, const uint32_t* w, long long m, int n,
+// A left operand whose rows lie one after the other; what a thread copies of a stage.
+struct Lines {
+    const uint32_t* at;
+    long long count; // of a plane
+    int words;
+
+    template <int BM, int THREADS>
+    struct Share {
+        const Lines& lines;
+        long long first;
+
+        __device__ __forceinline__ Share(const Lines& all, long long row0) : lines(all), first(row0) {}
+        __device__ __forceinline__ void copy(uint32_t* tile, int plane, int k) const {
+            const uint32_t* from = lines.at + plane * lines.count * lines.words;
+            copy_tile<BM, CHUNKS, THREADS>(tile, from, first, lines.count, k, lines.words);
+        }
+    };
+};
+
+// A left operand whose rows are windows over pixels of whole chunks, zeros outside. A thread's rows
+// and its chunk are the same in every stage, and so are the corners of its windows.
+struct Images {
+    const uint32_t* at;
+    long long windows; // of a plane
+    Pixels pixels;
+
+    template <int BM, int THREADS>
+    struct Share {
+        static constexpr int MINE = BM * CHUNKS / THREADS, APART = THREADS / CHUNKS;
+        const Images& images;
+        int image[MINE], y[MINE], x[MINE]; // first pixel of the image, corner of the window
+
+        __device__ __forceinline__ Share(const Images& all, long long row0) : images(all) {
+            const Patches& p = images.pixels.patches;
+            uint32_t places = p.out_height * p.out_width;
+#pragma unroll
+            for (int i = 0; i < MINE; i++) {
+                long long row = row0 + threadIdx.x / CHUNKS + i * APART;
+                bool here = row < images.windows;
+                uint32_t place = (uint32_t)row % places;
+                image[i] = here ? (int)((uint32_t)row / places) * p.height * p.width : 0;
+                y[i] = here ? (int)(place / p.out_width) * p.stride - p.pad : -(1 << 30); // outside
+                x[i] = (int)(place % p.out_width) * p.stride - p.pad;
+            }
+        }
+
+        __device__ __forceinline__ void copy(uint32_t* tile, int plane, int k) const {
+            const Patches& p = images.pixels.patches;
+            int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
+            int words = images.pixels.words, word = k + chunk * 4, tap = word / words;
+            bool deep = tap < p.window_height * p.window_width;
+            int down = tap / p.window_width, across = tap % p.window_width;
+            const uint32_t* from = images.at + plane * images.pixels.count * words;
+            tile += row * STAGE_WORDS + (chunk ^ row % CHUNKS) * 4;
+#pragma unroll
+            for (int i = 0; i < MINE; i++, tile += APART * STAGE_WORDS) {
+                int line = y[i] + down, column = x[i] + across;
+                bool inside = deep && (uint32_t)line < (uint32_t)p.height &&
+                              (uint32_t)column < (uint32_t)p.width;
+                long long pixel = inside ? image[i] + line * p.width + column : 0;
+                copy_async(tile, from + pixel * words + (inside ? word % words : 0), inside);
+            }
+        }
+    };
+};
+
+// A block of BM x BN outputs; its warps take WM x WN each. `Operands` says what lies in a stage, and
+// `Left` where it comes from.
+template <class Operands, int BM, int BN, int WM, int WN, class Left>
+__device__ __forceinline__ void count_tile(const Left& a, const uint32_t* w, long long m, int n,
                                            int words, int planes, const Finish& f) {
     constexpr int THREADS = BM / WM * (BN / WN) * WARP;
     constexpr int W_WORDS = Operands::W_CHUNKS * 4;
@@ -113,14 +180,14 @@ __device__ __forceinline__ void count_tile(const uint32_t* a, const uint32_t* w,
     int steps = (words + STAGE_WORDS - 1) / STAGE_WORDS, total = steps * planes;
     int w_words = words / (STAGE_WORDS / W_WORDS); // of a row of the weights
     int counts[TM][TN][4] = {};
+    typename Left::template Share<BM, THREADS> left(a, row0);
 
     // Stage `step` of all; planes go from the last to the first.
     auto fetch = [&](int step) {
         if (step < total) {
             uint32_t* tile = tiles + step % STAGES * STAGE;
-            const uint32_t* plane = a + (long long)(planes - 1 - step / steps) * m * words;
             int k = step % steps;
-            copy_tile<BM, CHUNKS, THREADS>(tile, plane, row0, m, k * STAGE_WORDS, words);
+            left.copy(tile, planes - 1 - step / steps, k * STAGE_WORDS);
             copy_tile<BN, Operands::W_CHUNKS, THREADS>(tile + BM * STAGE_WORDS, w, column0, n,
                                                        k * W_WORDS, w_words);
         }

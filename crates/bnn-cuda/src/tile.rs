@@ -32,6 +32,19 @@ pub(crate) enum Takes {
     Any,
     /// Planes joined to bytes.
     Bytes,
+    /// Windows over images, of one such plane or several.
+    Windows,
+}
+
+/// How a left operand lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Rows of packed signs: as they were, or gathered.
+    Bits,
+    /// Rows of bytes, of planes joined to one: `gather_bytes` of gather.cu.
+    Bytes,
+    /// Packed signs of pixels, over which kernels move windows themselves.
+    Windows,
 }
 
 /// The depth of a product: a row of the left operand.
@@ -41,12 +54,12 @@ pub(crate) struct Depth {
     pub(crate) words: usize,
     /// Planes that are summed.
     pub(crate) planes: usize,
-    /// Whether entries are bytes.
-    pub(crate) bytes: bool,
+    /// How they lie.
+    pub(crate) layout: Layout,
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 15] = [
+pub(crate) const TILES: [Tile; 21] = [
     hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
     hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
     hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
@@ -58,9 +71,15 @@ pub(crate) const TILES: [Tile; 15] = [
     int8("bytes_128x128", (128, 128), 256, Takes::Bytes),
     int8("bytes_64x64", (64, 64), 128, Takes::Bytes),
     int8("bytes_32x32", (32, 32), 64, Takes::Bytes),
-    tensor("count_128x128", 128, 256),
-    tensor("count_64x64", 64, 128),
-    tensor("count_32x32", 32, 64),
+    int8("windows_int8_128x128", (128, 128), 256, Takes::Windows),
+    int8("windows_int8_64x64", (64, 64), 128, Takes::Windows),
+    int8("windows_int8_32x32", (32, 32), 64, Takes::Windows),
+    tensor("count_128x128", 128, 256, Takes::Any),
+    tensor("count_64x64", 64, 128, Takes::Any),
+    tensor("count_32x32", 32, 64, Takes::Any),
+    tensor("windows_128x128", 128, 256, Takes::Windows),
+    tensor("windows_64x64", 64, 128, Takes::Windows),
+    tensor("windows_32x32", 32, 64, Takes::Windows),
     Tile {
         kernel: Kernel("product", "count_plain"),
         family: Arch::Plain,
@@ -105,7 +124,7 @@ const fn hopper(
     }
 }
 
-const fn tensor(name: &'static str, side: usize, threads: u32) -> Tile {
+const fn tensor(name: &'static str, side: usize, threads: u32, takes: Takes) -> Tile {
     Tile {
         kernel: Kernel("tensor", name),
         family: Arch::Tensor,
@@ -114,7 +133,7 @@ const fn tensor(name: &'static str, side: usize, threads: u32) -> Tile {
         threads,
         shared: (2 * side * STAGE_ROW * STAGES) as u32,
         copied: false,
-        takes: Takes::Any,
+        takes,
     }
 }
 
@@ -151,16 +170,30 @@ impl Tile {
         self.kernel.1
     }
 
+    /// How an operand without holes is to lie, whose rows have so many words of bits; of `windows`,
+    /// the channels fill whole chunks of 128 bits. A kernel that was asked for has what it takes.
+    pub(crate) fn layout(cuda: &Cuda, planes: &[i32], words: usize, windows: bool) -> Layout {
+        let asked = cuda.tile().map(|tile| tile.takes);
+        // The copy engine of Hopper takes rows.
+        let moves = matches!(cuda.family(), Arch::Int8 | Arch::Tensor) && asked != Some(Takes::Any);
+        if Self::joins(cuda, planes, words) {
+            Layout::Bytes
+        } else if windows && moves {
+            Layout::Windows
+        } else {
+            Layout::Bits
+        }
+    }
+
     /// Whether the planes of an operand with rows of so many words of bits are to be joined to bytes:
     /// those of weights 1, 2, 4.. where it takes no more instructions of the tensor cores, which
-    /// multiply 32 bytes at a time, or 256 bits where they know bits. A kernel that was asked for has
-    /// what it takes.
+    /// multiply 32 bytes at a time, or 256 bits where they know bits.
     pub(crate) fn joins(cuda: &Cuda, planes: &[i32], words: usize) -> bool {
         let digits = planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
         let asked = cuda.tile().map(|tile| tile.takes);
         let better = match asked {
             Some(Takes::Bytes) => true,
-            Some(Takes::Planes | Takes::Any) => false,
+            Some(Takes::Planes | Takes::Any | Takes::Windows) => false,
             Some(Takes::Plane) | None => {
                 cuda.family() == Arch::Int8 || words <= planes.len() * words.div_ceil(8)
             }
@@ -171,18 +204,19 @@ impl Tile {
     /// The usable kernel of the least [`cost`](Self::cost), unless one was asked for.
     pub(crate) fn choose(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Self {
         let family = cuda.family();
-        let Depth { words, planes, bytes } = depth;
+        let Depth { words, planes, layout } = depth;
         let usable = |tile: &&Self| {
             let counts = match tile.takes {
-                Takes::Plane => !bytes && planes == 1,
-                Takes::Planes => !bytes && planes > 1,
-                Takes::Any => !bytes,
-                Takes::Bytes => bytes,
+                Takes::Plane => layout == Layout::Bits && planes == 1,
+                Takes::Planes => layout == Layout::Bits && planes > 1,
+                Takes::Any => layout == Layout::Bits,
+                Takes::Bytes => layout == Layout::Bytes,
+                Takes::Windows => layout == Layout::Windows,
             };
             // What a better family also has is its oracle, but for bytes.
             let right = match tile.family {
                 Arch::Plain => family == Arch::Plain,
-                Arch::Int8 => family == Arch::Int8 || bytes && family > Arch::Int8,
+                Arch::Int8 => family == Arch::Int8 || layout == Layout::Bytes,
                 Arch::Tensor | Arch::Hopper => tile.family <= family,
             };
             let fits = tile.copied || shape.1.div_ceil(tile.columns) <= MOST_COLUMNS;
@@ -203,12 +237,12 @@ impl Tile {
     /// rows shorter than a stage are cheaper without the copy engine. Not measured: the family `int8`,
     /// with 2048 multiply-adds of bytes a cycle (data sheet of an A100).
     fn cost(&self, shape: (usize, usize), depth: Depth, processors: usize) -> usize {
-        let Depth { words, planes, bytes } = depth;
+        let Depth { words, planes, layout } = depth;
         let waves = self.count(shape).div_ceil(processors);
         let epilogue = self.rows * self.columns / 12 + 500;
         if self.family == Arch::Int8 {
             let feed = (self.rows * STAGE_ROW + self.columns * weights_row(self.takes)) / 24;
-            let deep = STAGE_ROW * if bytes { 1 } else { 8 };
+            let deep = STAGE_ROW * if layout == Layout::Bytes { 1 } else { 8 };
             let multiply = self.rows * self.columns * deep / 2048;
             return waves * (feed.max(multiply) * words.div_ceil(8) * planes / 4 + epilogue);
         }
@@ -272,18 +306,36 @@ mod tests {
     #[test]
     fn a_kernel_that_was_asked_for_has_what_it_takes() {
         let asked = |name| Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
-        let depth = Depth { words: 28 * 8, planes: 1, bytes: true };
+        let depth = Depth { words: 28 * 8, planes: 1, layout: Layout::Bytes };
         let (planes, bytes) = (asked("count_64x64"), asked("bytes_64x64"));
         assert!(!Tile::joins(&planes, &DIGITS, 28));
         assert!(Tile::joins(&bytes, &DIGITS[..2], 28));
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), depth).name(), "bytes_64x64");
-        let signs = Depth { words: 128, planes: 1, bytes: false };
+        let signs = Depth { words: 128, planes: 1, layout: Layout::Bits };
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), signs).kernel.0, "tensor");
     }
 
     #[test]
+    fn windows_are_gathered_for_kernels_that_take_rows() {
+        let (none, plane) = (None, &DIGITS[..1]);
+        for (family, kernel, layout) in [
+            ("plain", none, Layout::Bits),
+            ("int8", none, Layout::Windows),
+            ("tensor", none, Layout::Windows),
+            ("tensor", Some("count_64x64"), Layout::Bits),
+            ("tensor", Some("bytes_64x64"), Layout::Windows),
+            ("tensor", Some("windows_int8_64x64"), Layout::Windows),
+        ] {
+            let cuda = Cuda::emulated(family).unwrap();
+            let cuda = kernel.map_or(cuda.clone(), |kernel| cuda.with_kernel(kernel).unwrap());
+            assert_eq!(Tile::layout(&cuda, plane, 36, true), layout, "{family} {kernel:?}");
+            assert_eq!(Tile::layout(&cuda, plane, 36, false), Layout::Bits, "{family} {kernel:?}");
+        }
+    }
+
+    #[test]
     fn signs_are_multiplied_as_bytes_where_nothing_is_better() {
-        let depth = Depth { words: 128, planes: 1, bytes: false };
+        let depth = Depth { words: 128, planes: 1, layout: Layout::Bits };
         for (family, file) in [("plain", "product"), ("int8", "int8"), ("tensor", "tensor")] {
             let cuda = Cuda::emulated(family).unwrap();
             for shape in [(10_000, 4096), (100, 4096), (1, 10)] {

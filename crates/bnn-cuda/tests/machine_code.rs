@@ -63,7 +63,9 @@ fn check(capability: (i32, i32), most: u32) {
         assert_eq!(complaint(&compiled.log), None, "{place}");
         let kernels = kernels(&compiled.log);
         assert!(!kernels.is_empty(), "{place}: {}", compiled.log);
-        for kernel in &kernels {
+        // Where calls emulate the products of tensor.cu, no device is given them.
+        let taken = file != "tensor" || bits(capability);
+        for kernel in kernels.iter().filter(|_| taken) {
             assert_eq!(kernel.local, [0; 3], "{place}: {} spills registers", kernel.name);
         }
         for launch in machine_code::launches().filter(|launch| launch.file == file) {
@@ -77,6 +79,11 @@ fn check(capability: (i32, i32), most: u32) {
             _ => {}
         }
     }
+}
+
+/// Whether devices of this capability multiply bits.
+fn bits(capability: (i32, i32)) -> bool {
+    capability < (10, 0)
 }
 
 /// What a compiler's log says besides sizes: warnings, and what has a number though it is called
@@ -121,7 +128,7 @@ fn fits(place: &str, kernel: &Kernel<'_>, launch: &Launch, most: u32) {
 /// Native instructions up to Hopper, and no function of the compiler's called; none
 /// on Blackwell, where `Arch` must say so.
 fn tensor(place: &str, capability: (i32, i32), text: &str) {
-    let native = capability < (10, 0);
+    let native = bits(capability);
     let mut calls = text.lines().filter(|line| line.contains("CALL") && line.contains("$__"));
     let called = calls.next();
     assert_eq!(called.is_none(), native, "{place}: what instructions are emulated by: {called:?}");
@@ -130,7 +137,9 @@ fn tensor(place: &str, capability: (i32, i32), text: &str) {
         let products: Vec<_> = code.iter().filter(|code| code.contains("MMA")).collect();
         let alike = products.iter().all(|code| **code == "BMMA.168256.AND.POPC");
         assert_eq!(!products.is_empty() && alike, native, "{place}: {name} has {products:?}");
-        no_local_memory(place, name, &code);
+        if native {
+            no_local_memory(place, name, &code);
+        }
     }
 }
 

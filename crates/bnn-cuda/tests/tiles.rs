@@ -1,4 +1,4 @@
-//! Every kernel of int8.cu, on the host, over the edges of its tiles and of its order of bytes.
+//! Every kernel of mma.cuh, on the host, over the edges of its tiles and of its order of bytes.
 #![allow(clippy::unwrap_used)] // in helpers too
 
 use bnn_core::{
@@ -30,43 +30,71 @@ fn cases() -> [Case; 5] {
     ]
 }
 
+/// Windows over images of 128 channels or a multiple, where kernels move them themselves: around images,
+/// with steps, not square, and more of them than rows of a tile.
+fn windows() -> [Case; 3] {
+    let gather = |height, width, window| Gather::Patches { grid: Grid { height, width }, window };
+    let steps = Window { height: 2, width: 3, stride: 2, pad: 1 };
+    [
+        (gather(4, 3, Window::square(3, 1, 1)), 24, 128, 33),
+        (gather(5, 4, steps), 60, 256, 40),
+        (gather(9, 10, Window::square(3, 1, 0)), 270, 128, 5),
+    ]
+}
+
+#[test]
+fn windows_where_they_lie() {
+    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+    each_kernel_equals_the_definition("windows_", &windows(), signs, false);
+    let digits = |rows, columns, key| planes(&[1, 2], false, rows, columns, key);
+    each_kernel_equals_the_definition("windows_", &windows()[..1], digits, false);
+}
+
+#[test]
+fn windows_that_are_gathered() {
+    let signs = |rows, columns, key| planes(&[1], true, rows, columns, key);
+    each_kernel_equals_the_definition("windows_", &windows()[..1], signs, true);
+    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+    each_kernel_equals_the_definition("count_", &windows()[..1], signs, false);
+}
+
 #[test]
 fn bytes_as_they_were_put() {
     let bytes = |rows, columns, key: Key| {
         let byte = |(row, column)| (key.word((row * columns + column) as u32) >> 24) as u8;
         HostCode::Bytes(Array2::from_shape_fn((rows, columns), byte))
     };
-    each_kernel_equals_the_definition("bytes_", bytes, false);
+    each_kernel_equals_the_definition("bytes_", &cases(), bytes, false);
 }
 
 #[test]
 fn the_largest_bytes() {
     let bytes = |rows, columns, _| HostCode::Bytes(Array2::from_elem((rows, columns), 255));
-    each_kernel_equals_the_definition("bytes_", bytes, false);
+    each_kernel_equals_the_definition("bytes_", &cases(), bytes, false);
 }
 
 #[test]
 fn planes_that_are_joined() {
     let digits = |rows, columns, key| planes(&BYTE[..7], false, rows, columns, key);
-    each_kernel_equals_the_definition("bytes_", digits, false);
+    each_kernel_equals_the_definition("bytes_", &cases(), digits, false);
 }
 
 #[test]
 fn holes_on_both_sides_of_bytes() {
     let holes = |rows, columns, key| planes(&BYTE, true, rows, columns, key);
-    each_kernel_equals_the_definition("bytes_", holes, true);
+    each_kernel_equals_the_definition("bytes_", &cases(), holes, true);
 }
 
 #[test]
 fn signs() {
     let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
-    each_kernel_equals_the_definition("int8_", signs, false);
+    each_kernel_equals_the_definition("int8_", &cases(), signs, false);
 }
 
 #[test]
 fn planes_one_after_the_other() {
     let digits = |rows, columns, key| planes(&BYTE[..2], true, rows, columns, key);
-    each_kernel_equals_the_definition("int8_", digits, false);
+    each_kernel_equals_the_definition("int8_", &cases(), digits, false);
 }
 
 #[test]
@@ -87,14 +115,15 @@ fn plain_kernels_have_no_instructions_for_bytes() {
 /// Products of operands that `left` makes with signs, by the kernels of this beginning.
 fn each_kernel_equals_the_definition(
     kernels: &str,
+    cases: &[Case],
     left: impl Fn(usize, usize, Key) -> HostCode,
     w_holes: bool,
 ) {
     let names = machine_code::launches().map(|launch| launch.name);
     let names: Vec<_> = names.filter(|name| name.starts_with(kernels)).collect();
     assert!(names.len() >= 3, "{names:?}");
-    for case in cases() {
-        let (gather, rows, columns, outputs) = case;
+    for case in cases {
+        let &(gather, rows, columns, outputs) = case;
         let a = left(rows, columns, Key(7, 0));
         let w = planes(&[1], w_holes, outputs, gather.taps() * columns, Key(7, 1));
         let (a_host, w_host) = (a.clone().into_planes(), w.clone().into_planes());
