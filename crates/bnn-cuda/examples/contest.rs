@@ -20,7 +20,7 @@ const ROUNDS: usize = 7;
 const SHARE: f64 = 0.004;
 
 /// Kernels, the device's own choice first.
-const KERNELS: [&str; 8] = [
+const KERNELS: [&str; 11] = [
     "",
     "hopper_256x192",
     "hopper_128x256",
@@ -28,6 +28,9 @@ const KERNELS: [&str; 8] = [
     "count_128x128",
     "count_64x64",
     "count_32x32",
+    "int8_128x128",
+    "int8_64x64",
+    "int8_32x32",
     "plain",
 ];
 

@@ -35,9 +35,9 @@ KERNEL(256) encode_stochastic(const float* x, long long rows, int columns, int s
     if (bit % WARP == 0) out[row * stride + column / WARP] = word;
 }
 
-// The eight planes of bytes.
+// The eight planes of bytes; and, if there is room for them, the bytes in the order of int8.cu.
 KERNEL(256) slice_bytes(const unsigned char* bytes, long long rows, int columns, int stride,
-                        uint32_t* out) {
+                        uint32_t* out, unsigned char* ordered) {
     long long bit = thread_number();
     if (bit >= rows * stride * WARP) return;
     auto [row, column] = place_of(bit, stride * WARP);
@@ -46,6 +46,9 @@ KERNEL(256) slice_bytes(const unsigned char* bytes, long long rows, int columns,
         uint32_t word = __ballot_sync(ALL, byte >> plane & 1);
         if (bit % WARP == 0) out[((long long)plane * rows + row) * stride + column / WARP] = word;
     }
+    if (!ordered) return;
+    int chunk = column % 8, in_chunk = column % 128 / WARP * 4 + column % WARP / 8;
+    ordered[row * stride * WARP + column / 128 * 128 + chunk * 16 + in_chunk] = (unsigned char)byte;
 }
 
 // The mask of inverted dropout: kept where the uniform number is below `keep` and `old`, if given,

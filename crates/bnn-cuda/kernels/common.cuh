@@ -77,6 +77,14 @@ struct Patches {
     int out_height, out_width;     // positions
 };
 
+// Images whose windows are not gathered.
+struct Pixels {
+    long long count; // of a plane, less than 2^31
+    Patches patches;
+    int words;       // of a pixel, whole chunks of 16 bytes; 0: rows were gathered
+    int unused;
+};
+
 // The operand row under a tap of an output row (of less than 2^31), or -1 outside the grid.
 __device__ __forceinline__ long long source_row(const Patches& p, long long out_row, int tap) {
     uint32_t places = p.out_height * p.out_width;

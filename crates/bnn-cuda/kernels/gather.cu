@@ -56,10 +56,32 @@ KERNEL(256) gather(const uint32_t* planes, const uint32_t* mask, long long rows,
     out[at] = gathered_word(from, mask, columns, stride, patches, out_row, first);
 }
 
+// The same as bytes, in the order of int8.cu: planes of weights 1, 2, 4.. (at most eight) joined, and
+// with `exists`, rows of ones where there are entries. A thread has 32 columns.
+KERNEL(256) gather_bytes(const uint32_t* planes, const uint32_t* mask, long long rows, int columns,
+                         int stride, int count, int exists, Patches patches, long long out_rows,
+                         int out_stride, uint32_t* out) {
+    long long at = thread_number();
+    if (at >= out_rows * out_stride * (1 + exists)) return;
+    auto [line, word] = place_of(at, out_stride);
+    bool ones = line >= out_rows;
+    long long out_row = ones ? line - out_rows : line;
+    uint32_t bytes[8] = {};
+    for (int plane = 0; plane < (ones ? 1 : count); plane++) {
+        const uint32_t* from = ones ? nullptr : planes + plane * rows * stride;
+        uint32_t bits = gathered_word(from, mask, columns, stride, patches, out_row, word * WARP);
+        for (int bit = 0; bit < 8; bit++) bytes[bit] |= (bits >> bit & 0x01010101u) << plane;
+    }
+    uint32_t* to = out + (line * out_stride + word / 4 * 4) * 8 + word % 4;
+    for (int bit = 0; bit < 8; bit++) to[bit * 4] = bytes[bit];
+}
+
 // Row terms and column terms of a product, a warp each.
 //
 // Row term: -total * (the sum of the row's integers). Where no plane of existing entries follows the
-// gathered planes, the class of the row's place counts these entries.
+// gathered planes, the class of the row's place counts these entries. Planes may have been joined to
+// bytes, one per entry, also of the entries that exist; or rows are windows that were not gathered, of
+// pixels of whole words.
 // Column term of a class and an output: -factor * sum over planes of weight * |W & M|, less the
 // output's cut, rounded up, if there is one. `inside` says for every class and tap whether the tap
 // lies inside the grid. Behind the last output nothing reaches the cut.
@@ -69,6 +91,9 @@ struct Rows {
     const int* classes;
     const int* class_taps;
     int stride, count, exists, positions, channels, total;
+    int bound; // of the row's integers
+    int bytes;
+    Pixels pixels;
     int* out;
 };
 
@@ -85,20 +110,31 @@ __device__ __forceinline__ int warp_sum(int sum) {
     return sum;
 }
 
+// The sum of a word's bytes.
+__device__ __forceinline__ int byte_sum(uint32_t word) {
+    uint32_t pairs = (word & 0x00FF00FFu) + (word >> 8 & 0x00FF00FFu);
+    return (int)((pairs & 0xFFFF) + (pairs >> 16));
+}
+
 __device__ __forceinline__ void row_term(const Rows& r, const Integers& weights, long long row) {
-    int lane = threadIdx.x % WARP, sum = 0, bound = 0;
+    int lane = threadIdx.x % WARP, sum = 0;
     for (int plane = 0; plane < r.count; plane++) {
+        const uint32_t* pixels = r.planes + plane * r.pixels.count * r.pixels.words;
         const uint32_t* from = r.planes + (plane * r.rows + row) * r.stride;
         int set = 0;
-        for (int word = lane; word < r.stride; word += WARP) set += __popc(from[word]);
+        for (int word = lane; word < r.stride; word += WARP) {
+            uint32_t bits = !r.pixels.words ? from[word]
+                                            : gathered_word(pixels, nullptr, r.channels, r.pixels.words,
+                                                            r.pixels.patches, row, word * WARP);
+            set += r.bytes ? byte_sum(bits) : __popc(bits);
+        }
         sum += 2 * weights.at[plane] * set;
-        bound += weights.at[plane];
     }
     if (r.exists) {
         const uint32_t* from = r.planes + (r.count * r.rows + row) * r.stride;
-        for (int word = lane; word < r.stride; word += WARP) sum -= bound * __popc(from[word]);
+        for (int word = lane; word < r.stride; word += WARP) sum -= r.bound * __popc(from[word]);
     } else if (lane == 0) {
-        sum -= bound * r.class_taps[r.classes[(uint32_t)row % (uint32_t)r.positions]] * r.channels;
+        sum -= r.bound * r.class_taps[r.classes[(uint32_t)row % (uint32_t)r.positions]] * r.channels;
     }
     sum = warp_sum(sum);
     if (lane == 0) r.out[row] = -r.total * sum;

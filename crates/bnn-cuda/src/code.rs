@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bnn_core::{BYTE_SCALE, BitMatrix, Error, Form, HostCode, Levels, Planes, Quant, Result};
+use ndarray::ArrayView2;
 
 use crate::cuda::Cuda;
-use crate::device::{Buffer, Kernel, Value, bytes_of};
+use crate::device::{Arch, Buffer, Kernel, Value, bytes_of};
 use crate::real::Real;
 
 /// Bits of a word on the device.
@@ -19,6 +20,8 @@ pub struct Code {
     pub(crate) weights: Vec<i32>,
     /// The planes, one after the other; dropout lends them on.
     pub(crate) planes: Arc<Buffer>,
+    /// The planes joined to bytes, as `gather_bytes` of gather.cu does, where they came as such.
+    pub(crate) bytes: Option<Buffer>,
     /// A clear bit marks a hole.
     pub(crate) mask: Option<Buffer>,
 }
@@ -61,30 +64,13 @@ impl Code {
             return Err(Error::value("planes", format!("{} are not 1 to 256", weights.len())));
         }
         let planes = cuda.memory(plane_bytes(dim)?.saturating_mul(weights.len()))?;
-        Ok(Self { dim, scale, weights, planes: Arc::new(planes), mask: None })
+        Ok(Self { dim, scale, weights, planes: Arc::new(planes), bytes: None, mask: None })
     }
 
     pub(crate) fn put(cuda: &Cuda, x: &HostCode) -> Result<Self> {
         let planes = match x {
             HostCode::Planes(planes) => planes,
-            HostCode::Bytes(bytes) => {
-                let weights = (0..8).map(|i| 1 << i).collect();
-                let code = Self::new(cuda, bytes.dim(), BYTE_SCALE, weights)?;
-                let bytes = bytes.as_standard_layout();
-                let bytes = cuda.upload(bytes.as_slice().expect("standard layout"))?;
-                cuda.each(
-                    Kernel("coding", "slice_bytes"),
-                    code.bits(),
-                    &[
-                        (&bytes).into(),
-                        code.dim.0.into(),
-                        (code.dim.1 as i32).into(),
-                        code.stride().into(),
-                        (&*code.planes).into(),
-                    ],
-                )?;
-                return Ok(code);
-            }
+            HostCode::Bytes(bytes) => return Self::put_bytes(cuda, bytes.view()),
         };
         let dim = planes.dim()?;
         plane_bytes(dim)?;
@@ -100,8 +86,30 @@ impl Code {
             scale: planes.scale,
             weights,
             planes: Arc::new(cuda.upload(bytes_of(&words))?),
+            bytes: None,
             mask: mask.transpose()?,
         })
+    }
+
+    fn put_bytes(cuda: &Cuda, bytes: ArrayView2<'_, u8>) -> Result<Self> {
+        let weights = (0..8).map(|i| 1 << i).collect();
+        let mut code = Self::new(cuda, bytes.dim(), BYTE_SCALE, weights)?;
+        let bytes = bytes.as_standard_layout();
+        let bytes = cuda.upload(bytes.as_slice().expect("standard layout"))?;
+        code.bytes = (cuda.family() > Arch::Plain).then(|| cuda.memory(code.bits())).transpose()?;
+        cuda.each(
+            Kernel("coding", "slice_bytes"),
+            code.bits(),
+            &[
+                (&bytes).into(),
+                code.dim.0.into(),
+                (code.dim.1 as i32).into(),
+                code.stride().into(),
+                (&*code.planes).into(),
+                code.bytes.as_ref().into(),
+            ],
+        )?;
+        Ok(code)
     }
 
     pub(crate) fn get(&self) -> Result<HostCode> {

@@ -7,7 +7,7 @@ use bnn_core::{Error, Gather, Result};
 
 use crate::device::gpu::Gpu;
 use crate::device::{Arch, Buffer, Driver, Kernel, Rounding, Shape, Value};
-use crate::tile::Tile;
+use crate::tile::{Takes, Tile};
 use crate::windows::Windows;
 
 /// A GPU as a backend.
@@ -23,8 +23,12 @@ pub struct Cuda {
 }
 
 /// The families of kernels by name.
-const FAMILIES: [(&str, Arch); 3] =
-    [("plain", Arch::Plain), ("tensor", Arch::Tensor), ("hopper", Arch::Hopper)];
+const FAMILIES: [(&str, Arch); 4] = [
+    ("plain", Arch::Plain),
+    ("int8", Arch::Int8),
+    ("tensor", Arch::Tensor),
+    ("hopper", Arch::Hopper),
+];
 
 impl Cuda {
     /// The GPU number `ordinal`, counted from 0; gradients are products in f32.
@@ -45,10 +49,10 @@ impl Cuda {
         Gpu::shared(ordinal, Rounding::Tensor).map(|gpu| Self::on(gpu))
     }
 
-    /// The host, running the kernels of the family `plain` or `tensor` as a C++ program: for tests.
+    /// The host, running the kernels of any family but `hopper` as a C++ program: for tests.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for another family.
+    /// [`Error::Unavailable`] for `hopper`, or what is no family.
     #[cfg(feature = "emulation")]
     pub fn emulated(family: &str) -> Result<Self> {
         let arch = family_named(family)?;
@@ -63,19 +67,22 @@ impl Cuda {
         Self { family: driver.arch(), tile: None, driver, windows: Arc::default() }
     }
 
-    /// The same device, multiplying with the kernels of one family (`plain`, `tensor` or `hopper`), or
-    /// with one kernel wherever it applies (such as `hopper_128x256`).
+    /// The same device, multiplying with the kernels of one family (`plain`, `int8`, `tensor` or
+    /// `hopper`), or with one kernel wherever it applies (such as `hopper_128x256`).
     ///
     /// # Errors
     /// [`Error::Unavailable`] for a kernel that is unknown or not for this device.
     pub fn with_kernel(self, name: &str) -> Result<Self> {
         let tile = Tile::named(name);
         let arch = tile.map_or_else(|| family_named(name), |tile| Ok(tile.family))?;
-        if arch > self.driver.arch() {
+        let best = self.driver.arch();
+        if arch > best {
             let why = format!("{} has no such instructions", self.driver.name());
             return Err(Error::unavailable(format!("kernels `{name}`"), why));
         }
-        Ok(Self { family: arch, tile, ..self })
+        // What multiplies bytes leaves products of signs to the device's best.
+        let bytes = tile.is_some_and(|tile| tile.takes == Takes::Bytes);
+        Ok(Self { family: if bytes { best } else { arch }, tile, ..self })
     }
 
     /// The families of kernels that this device runs, the best first.

@@ -13,7 +13,7 @@ use crate::code::{Code, WORD, form, integers, stride};
 use crate::cuda::Cuda;
 use crate::device::{Buffer, Held, Kernel, Value};
 use crate::real::Real;
-use crate::tile::Tile;
+use crate::tile::{Depth, Layout, Takes, Tile};
 use crate::windows::Windows;
 
 /// Terms of columns begin where pairs of them can be read at once.
@@ -109,15 +109,29 @@ struct Product<'a> {
 /// Bit matrices of one operand, one after the other, and what each is worth.
 struct Operand<'a> {
     bits: Held<'a>,
-    /// Rows of each.
+    /// Rows of each; of windows, pixels.
     rows: usize,
-    /// Words of a row.
+    /// Words of a row, or of a pixel.
     stride: usize,
+    /// Words of a row of the product: those of a row, or of a window.
+    depth: usize,
     /// Weights of the planes.
     planes: &'a [i32],
+    /// Their sum, or that of the planes which were joined to bytes.
+    total: i32,
     /// Behind the planes: the entries that exist.
     exists: bool,
+    layout: Layout,
 }
+
+/// Bits that are copied to shared memory at once.
+const CHUNK: usize = 128;
+
+/// Bits of an entry that is a byte.
+const BYTE: usize = 8;
+
+/// Bytes are multiplied like one plane, except that they may be more than 1.
+const JOINED: &[i32] = &[1];
 
 /// One count of common bits: `factor * count(planes first.. of a, plane of w)`.
 struct Pass {
@@ -174,24 +188,35 @@ impl<'a> Product<'a> {
 
     /// The gathered operand; its planes as they are where nothing has to be gathered.
     fn operand(&self, exists: bool) -> Result<Operand<'a>> {
-        let (rows, columns) = (self.shape.0, self.windows.taps * self.a.dim.1);
-        if self.windows.rows && !exists {
-            let planes = &self.a.weights;
-            let bits = Held::Lent(&self.a.planes);
-            return Ok(Operand { bits, rows, stride: stride(columns), planes, exists });
+        let (pixels, channels) = self.a.dim;
+        let (rows, columns) = (self.shape.0, self.windows.taps * channels);
+        let whole = channels > 0 && channels.is_multiple_of(CHUNK) && pixels <= i32::MAX as usize;
+        let windows = whole && !self.windows.rows && !exists;
+        let layout = Tile::layout(self.cuda, &self.a.weights, stride(columns), windows);
+        let windows = layout == Layout::Windows;
+        let there = match layout {
+            Layout::Bytes => self.a.bytes.as_ref(),
+            Layout::Bits | Layout::Windows => Some(&*self.a.planes),
+        };
+        match there.filter(|_| windows || self.windows.rows && !exists) {
+            Some(bits) => {
+                let lies = Operand::new(self.a, Held::Lent(bits), self.a.dim, exists, layout);
+                let depth = if windows { stride(columns) } else { lies.stride };
+                Ok(Operand { depth, ..lies })
+            }
+            None => self.gather(self.a, &self.windows, (rows, columns), exists, layout),
         }
-        self.gather(self.a, &self.windows, (rows, columns), exists)
     }
 
     /// The weights, with their mask behind the planes if there are holes.
     fn weights(&self, holes: bool) -> Result<Operand<'a>> {
         let (rows, columns) = self.w.dim;
         if !holes {
-            let (bits, planes) = (Held::Lent(&self.w.planes), &self.w.weights);
-            return Ok(Operand { bits, rows, stride: stride(columns), planes, exists: false });
+            let bits = Held::Lent(&self.w.planes);
+            return Ok(Operand::new(self.w, bits, (rows, columns), false, Layout::Bits));
         }
         let windows = self.cuda.windows(&Gather::Rows)?;
-        self.gather(self.w, &windows, (rows, columns), true)
+        self.gather(self.w, &windows, (rows, columns), true, Layout::Bits)
     }
 
     fn gather(
@@ -200,13 +225,18 @@ impl<'a> Product<'a> {
         windows: &Windows,
         (rows, columns): (usize, usize),
         exists: bool,
+        layout: Layout,
     ) -> Result<Operand<'a>> {
-        let stride = stride(columns);
+        let (stride, bytes) = (stride(columns), layout == Layout::Bytes);
         let count = code.weights.len();
-        let words = rows * stride * (count + usize::from(exists));
-        let bits = self.cuda.memory(words * size_of::<u32>())?;
+        let matrices = usize::from(exists) + if bytes { 1 } else { count };
+        let words = rows * stride * matrices;
+        let entry = if bytes { BYTE } else { 1 };
+        let kernel =
+            if bytes { Kernel("gather", "gather_bytes") } else { Kernel("gather", "gather") };
+        let bits = self.cuda.memory(words * entry * size_of::<u32>())?;
         self.cuda.each(
-            Kernel("gather", "gather"),
+            kernel,
             words,
             &[
                 (&*code.planes).into(),
@@ -222,7 +252,7 @@ impl<'a> Product<'a> {
                 (&bits).into(),
             ],
         )?;
-        Ok(Operand { bits: Held::Own(bits), rows, stride, planes: &code.weights, exists })
+        Ok(Operand::new(code, Held::Own(bits), (rows, columns), exists, layout))
     }
 
     /// Terms of rows where the weights have no holes, of columns where the operand has none either
@@ -243,11 +273,12 @@ impl<'a> Product<'a> {
             rows as u64,
             windows.classes.address(),
             windows.class_taps.address(),
-            pair(a.stride as u32, a.planes.len() as u32),
+            pair(a.depth as u32, a.planes.len() as u32),
             pair(u32::from(a.exists), windows.positions as u32),
             pair(channels, self.w.total() as u32),
-            memory.address(),
+            pair(a.total as u32, u32::from(a.layout == Layout::Bytes)),
         ];
+        let of_rows = [&of_rows[..], &a.pixels(windows), &[memory.address()]].concat();
         let of_columns = [
             self.w.planes.address(),
             windows.inside.address(),
@@ -325,7 +356,8 @@ impl<'a> Product<'a> {
         let (m, n) = self.shape;
         // Signs are written up to the end of their stride.
         let columns = if finish[9] == 0 { n } else { self.term_stride() };
-        let tile = Tile::choose(self.cuda, (m, columns), a.stride, pass.planes);
+        let depth = Depth { words: a.depth, planes: pass.planes, layout: a.layout };
+        let tile = Tile::choose(self.cuda, (m, columns), depth);
         let (a_at, w_at) = (a.at(pass.first), w.at(pass.w));
         let (a_value, w_value) = match tile.copied {
             false => (
@@ -347,23 +379,43 @@ impl<'a> Product<'a> {
                 },
             ),
         };
-        self.cuda.launch(
-            tile.kernel,
-            tile.shape(self.cuda, (m, columns))?,
-            &[
-                a_value,
-                w_value,
-                m.into(),
-                (n as i32).into(),
-                (a.stride as i32).into(),
-                (pass.planes as i32).into(),
-                Value::Struct(finish),
-            ],
-        )
+        let pixels = a.pixels(&self.windows);
+        let mut values = vec![
+            a_value,
+            w_value,
+            m.into(),
+            (n as i32).into(),
+            (a.depth as i32).into(),
+            (pass.planes as i32).into(),
+            Value::Struct(finish),
+        ];
+        values.extend((tile.takes == Takes::Windows).then_some(Value::Struct(&pixels)));
+        self.cuda.launch(tile.kernel, tile.shape(self.cuda, (m, columns))?, &values)
     }
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// A code's planes in rows of so many columns, or its bytes.
+    fn new(
+        code: &'a Code,
+        bits: Held<'a>,
+        (rows, columns): (usize, usize),
+        exists: bool,
+        layout: Layout,
+    ) -> Self {
+        let bytes = layout == Layout::Bytes;
+        let planes = if bytes { JOINED } else { &code.weights };
+        let stride = stride(columns) * if bytes { BYTE } else { 1 };
+        Self { bits, rows, stride, depth: stride, planes, total: code.total(), exists, layout }
+    }
+
+    /// `Pixels` of common.cuh.
+    fn pixels(&self, windows: &Windows) -> [u64; 6] {
+        let words = if self.layout == Layout::Windows { self.stride } else { 0 };
+        let [p0, p1, p2, p3] = windows.patches;
+        [self.rows as u64, p0, p1, p2, p3, words as u64]
+    }
+
     /// Address of a bit matrix.
     fn at(&self, plane: usize) -> u64 {
         self.bits.buffer().address() + (plane * self.rows * self.stride * size_of::<u32>()) as u64
@@ -372,16 +424,15 @@ impl Operand<'_> {
 
 /// Every pair of bit matrices; planes of weights 1, 2, 4.. go together in one pass.
 fn passes(a: &Operand<'_>, w: &Operand<'_>) -> Vec<Pass> {
-    let sum = |planes: &[i32]| planes.iter().sum::<i32>();
     let digits = a.planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
     let mut left: Vec<(i32, usize, usize)> = if digits {
         vec![(2, 0, a.planes.len())]
     } else {
         a.planes.iter().enumerate().map(|(at, weight)| (2 * weight, at, 1)).collect()
     };
-    left.extend(a.exists.then(|| (-sum(a.planes), a.planes.len(), 1)));
+    left.extend(a.exists.then(|| (-a.total, a.planes.len(), 1)));
     let mut right: Vec<i32> = w.planes.iter().map(|weight| 2 * weight).collect();
-    right.extend(w.exists.then(|| -sum(w.planes)));
+    right.extend(w.exists.then(|| -w.total));
     let pairs =
         left.iter().flat_map(|left| right.iter().enumerate().map(move |right| (left, right)));
     pairs

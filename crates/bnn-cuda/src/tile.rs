@@ -18,19 +18,68 @@ pub(crate) struct Tile {
     pub(crate) shared: u32,
     /// Whether the copy engine feeds it.
     pub(crate) copied: bool,
-    /// Whether it takes one plane, several, or any number.
-    planes: Option<bool>,
+    pub(crate) takes: Takes,
+}
+
+/// The left operands that a kernel takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// One plane.
+    Plane,
+    /// Several planes, of weights 1, 2, 4..
+    Planes,
+    /// One such plane or several.
+    Any,
+    /// Planes joined to bytes.
+    Bytes,
+    /// Windows over images, of one such plane or several.
+    Windows,
+}
+
+/// How a left operand lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Rows of packed signs: as they were, or gathered.
+    Bits,
+    /// Rows of bytes, of planes joined to one: `gather_bytes` of gather.cu.
+    Bytes,
+    /// Packed signs of pixels, over which kernels move windows themselves.
+    Windows,
+}
+
+/// The depth of a product: a row of the left operand.
+#[derive(Clone, Copy)]
+pub(crate) struct Depth {
+    /// Words of 32 bits, or of four bytes.
+    pub(crate) words: usize,
+    /// Planes that are summed.
+    pub(crate) planes: usize,
+    /// How they lie.
+    pub(crate) layout: Layout,
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 8] = [
-    hopper("hopper_256x192", 256, 192, 4, false),
-    hopper("hopper_128x256", 128, 256, 4, false),
-    hopper("hopper_128x128", 128, 128, 6, false),
-    hopper("hopper_planes", 128, 128, 6, true),
-    tensor("count_128x128", 128, 256),
-    tensor("count_64x64", 64, 128),
-    tensor("count_32x32", 32, 64),
+pub(crate) const TILES: [Tile; 21] = [
+    hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
+    hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
+    hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
+    hopper("hopper_planes", (128, 128), 6, Takes::Planes),
+    int8("int8_128x128", (128, 128), 256, Takes::Any),
+    int8("int8_64x64", (64, 64), 128, Takes::Any),
+    int8("int8_32x32", (32, 32), 64, Takes::Any),
+    int8("bytes_128x256", (128, 256), 256, Takes::Bytes),
+    int8("bytes_128x128", (128, 128), 256, Takes::Bytes),
+    int8("bytes_64x64", (64, 64), 128, Takes::Bytes),
+    int8("bytes_32x32", (32, 32), 64, Takes::Bytes),
+    int8("windows_int8_128x128", (128, 128), 256, Takes::Windows),
+    int8("windows_int8_64x64", (64, 64), 128, Takes::Windows),
+    int8("windows_int8_32x32", (32, 32), 64, Takes::Windows),
+    tensor("count_128x128", 128, 256, Takes::Any),
+    tensor("count_64x64", 64, 128, Takes::Any),
+    tensor("count_32x32", 32, 64, Takes::Any),
+    tensor("windows_128x128", 128, 256, Takes::Windows),
+    tensor("windows_64x64", 64, 128, Takes::Windows),
+    tensor("windows_32x32", 32, 64, Takes::Windows),
     Tile {
         kernel: Kernel("product", "count_plain"),
         family: Arch::Plain,
@@ -39,7 +88,7 @@ pub(crate) const TILES: [Tile; 8] = [
         threads: 256,
         shared: 0,
         copied: false,
-        planes: None,
+        takes: Takes::Any,
     },
 ];
 
@@ -49,12 +98,19 @@ const MOST_COLUMNS: usize = u16::MAX as usize;
 /// Bytes of a row and stage in shared memory.
 const STAGE_ROW: usize = 128;
 
+/// The same of weights, which are bits where they meet bytes too.
+const fn weights_row(takes: Takes) -> usize {
+    if matches!(takes, Takes::Bytes) { STAGE_ROW / 8 } else { STAGE_ROW }
+}
+
+/// Stages of the kernels whose warps feed them.
+const STAGES: usize = 3;
+
 const fn hopper(
     name: &'static str,
-    rows: usize,
-    columns: usize,
+    (rows, columns): (usize, usize),
     stages: usize,
-    planes: bool,
+    takes: Takes,
 ) -> Tile {
     Tile {
         kernel: Kernel("hopper", name),
@@ -64,20 +120,38 @@ const fn hopper(
         threads: 384,
         shared: ((rows + columns) * STAGE_ROW * stages) as u32,
         copied: true,
-        planes: Some(planes),
+        takes,
     }
 }
 
-const fn tensor(name: &'static str, side: usize, threads: u32) -> Tile {
+const fn tensor(name: &'static str, side: usize, threads: u32, takes: Takes) -> Tile {
     Tile {
         kernel: Kernel("tensor", name),
         family: Arch::Tensor,
         rows: side,
         columns: side,
         threads,
-        shared: (2 * side * STAGE_ROW * 3) as u32,
+        shared: (2 * side * STAGE_ROW * STAGES) as u32,
         copied: false,
-        planes: None,
+        takes,
+    }
+}
+
+const fn int8(
+    name: &'static str,
+    (rows, columns): (usize, usize),
+    threads: u32,
+    takes: Takes,
+) -> Tile {
+    Tile {
+        kernel: Kernel("int8", name),
+        family: Arch::Int8,
+        rows,
+        columns,
+        threads,
+        shared: ((rows * STAGE_ROW + columns * weights_row(takes)) * STAGES) as u32,
+        copied: false,
+        takes,
     }
 }
 
@@ -96,37 +170,89 @@ impl Tile {
         self.kernel.1
     }
 
+    /// How an operand without holes is to lie, whose rows have so many words of bits; of `windows`,
+    /// the channels fill whole chunks of 128 bits. A kernel that was asked for has what it takes.
+    pub(crate) fn layout(cuda: &Cuda, planes: &[i32], words: usize, windows: bool) -> Layout {
+        let asked = cuda.tile().map(|tile| tile.takes);
+        // The copy engine of Hopper takes rows.
+        let moves = matches!(cuda.family(), Arch::Int8 | Arch::Tensor) && asked != Some(Takes::Any);
+        if Self::joins(cuda, planes, words) {
+            Layout::Bytes
+        } else if windows && moves {
+            Layout::Windows
+        } else {
+            Layout::Bits
+        }
+    }
+
+    /// Whether the planes of an operand with rows of so many words of bits are to be joined to bytes:
+    /// those of weights 1, 2, 4.. where it takes no more instructions of the tensor cores, which
+    /// multiply 32 bytes at a time, or 256 bits where they know bits.
+    pub(crate) fn joins(cuda: &Cuda, planes: &[i32], words: usize) -> bool {
+        let digits = planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
+        let asked = cuda.tile().map(|tile| tile.takes);
+        let better = match asked {
+            Some(Takes::Bytes) => true,
+            Some(Takes::Planes | Takes::Any | Takes::Windows) => false,
+            Some(Takes::Plane) | None => {
+                cuda.family() == Arch::Int8 || words <= planes.len() * words.div_ceil(8)
+            }
+        };
+        digits && (2..=8).contains(&planes.len()) && cuda.family() > Arch::Plain && better
+    }
+
     /// The usable kernel of the least [`cost`](Self::cost), unless one was asked for.
-    pub(crate) fn choose(cuda: &Cuda, shape: (usize, usize), words: usize, planes: usize) -> Self {
+    pub(crate) fn choose(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Self {
         let family = cuda.family();
+        let Depth { words, planes, layout } = depth;
         let usable = |tile: &&Self| {
-            let counts = tile.planes.is_none_or(|several| several == (planes > 1));
-            let plain = tile.family == Arch::Plain;
+            let counts = match tile.takes {
+                Takes::Plane => layout == Layout::Bits && planes == 1,
+                Takes::Planes => layout == Layout::Bits && planes > 1,
+                Takes::Any => layout == Layout::Bits,
+                Takes::Bytes => layout == Layout::Bytes,
+                Takes::Windows => layout == Layout::Windows,
+            };
+            // What a better family also has is its oracle, but for bytes.
+            let right = match tile.family {
+                Arch::Plain => family == Arch::Plain,
+                Arch::Int8 => family == Arch::Int8 || layout == Layout::Bytes,
+                Arch::Tensor | Arch::Hopper => tile.family <= family,
+            };
             let fits = tile.copied || shape.1.div_ceil(tile.columns) <= MOST_COLUMNS;
             let deep = !tile.copied || words > 0; // a tensor map is never empty
-            tile.family <= family && counts && fits && deep && plain == (family == Arch::Plain)
+            right && counts && fits && deep
         };
         if let Some(asked) = cuda.tile().filter(|tile| usable(&tile)) {
             return asked;
         }
         let processors = cuda.device().processors();
-        let cost = |tile: &&Self| tile.cost(shape, words, planes, processors);
+        let cost = |tile: &&Self| tile.cost(shape, depth, processors);
         // Where none fits, the last one says why when it is shaped.
         *TILES.iter().filter(usable).min_by_key(cost).unwrap_or(&TILES[TILES.len() - 1])
     }
 
     /// About how many cycles a product takes, by measurements on an H100: the second-level cache
     /// feeds a processor some 24 bytes a cycle, the epilogue takes a twelfth of a cycle per output;
-    /// rows shorter than a stage are cheaper without the copy engine.
-    fn cost(&self, shape: (usize, usize), words: usize, planes: usize, processors: usize) -> usize {
+    /// rows shorter than a stage are cheaper without the copy engine. Not measured: the family `int8`,
+    /// with 2048 multiply-adds of bytes a cycle (data sheet of an A100).
+    fn cost(&self, shape: (usize, usize), depth: Depth, processors: usize) -> usize {
+        let Depth { words, planes, layout } = depth;
         let waves = self.count(shape).div_ceil(processors);
+        let epilogue = self.rows * self.columns / 12 + 500;
+        if self.family == Arch::Int8 {
+            let feed = (self.rows * STAGE_ROW + self.columns * weights_row(self.takes)) / 24;
+            let deep = STAGE_ROW * if layout == Layout::Bytes { 1 } else { 8 };
+            let multiply = self.rows * self.columns * deep / 2048;
+            return waves * (feed.max(multiply) * words.div_ceil(8) * planes / 4 + epilogue);
+        }
         let parts = match (self.family, words < 32) {
             (Arch::Hopper, false) => words.div_ceil(32) * 4,
             (Arch::Hopper, true) => 16,
             _ => words.div_ceil(8) * 4 / 3,
         };
         let feed = (self.rows + self.columns) * STAGE_ROW / 24 / 4;
-        waves * (feed * parts * planes + self.rows * self.columns / 12 + 500)
+        waves * (feed * parts * planes + epilogue)
     }
 
     fn count(&self, (rows, columns): (usize, usize)) -> usize {
@@ -151,5 +277,70 @@ impl Tile {
             block: self.threads,
             shared: self.shared,
         })
+    }
+}
+
+#[cfg(all(test, feature = "emulation"))]
+mod tests {
+    #![allow(clippy::unwrap_used)] // in helpers too
+
+    use super::*;
+
+    const DIGITS: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+    fn joins(family: &str, planes: &[i32], words: usize) -> bool {
+        Tile::joins(&Cuda::emulated(family).unwrap(), planes, words)
+    }
+
+    #[test]
+    fn planes_are_joined_where_that_takes_fewer_instructions() {
+        assert!(joins("tensor", &DIGITS, 28), "the first layer of the MNIST network");
+        assert!(joins("tensor", &DIGITS, 4), "that of the CIFAR-10 network");
+        assert!(!joins("tensor", &DIGITS[..4], 28));
+        assert!(!joins("tensor", &DIGITS[..1], 28), "signs");
+        assert!(!joins("tensor", &[1, 2, -4], 4), "not the digits of a byte");
+        assert!(!joins("plain", &DIGITS, 28), "no tensor cores");
+        assert!(joins("int8", &DIGITS[..2], 28), "no products of bits");
+    }
+
+    #[test]
+    fn a_kernel_that_was_asked_for_has_what_it_takes() {
+        let asked = |name| Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
+        let depth = Depth { words: 28 * 8, planes: 1, layout: Layout::Bytes };
+        let (planes, bytes) = (asked("count_64x64"), asked("bytes_64x64"));
+        assert!(!Tile::joins(&planes, &DIGITS, 28));
+        assert!(Tile::joins(&bytes, &DIGITS[..2], 28));
+        assert_eq!(Tile::choose(&bytes, (10_000, 4096), depth).name(), "bytes_64x64");
+        let signs = Depth { words: 128, planes: 1, layout: Layout::Bits };
+        assert_eq!(Tile::choose(&bytes, (10_000, 4096), signs).kernel.0, "tensor");
+    }
+
+    #[test]
+    fn windows_are_gathered_for_kernels_that_take_rows() {
+        let (none, plane) = (None, &DIGITS[..1]);
+        for (family, kernel, layout) in [
+            ("plain", none, Layout::Bits),
+            ("int8", none, Layout::Windows),
+            ("tensor", none, Layout::Windows),
+            ("tensor", Some("count_64x64"), Layout::Bits),
+            ("tensor", Some("bytes_64x64"), Layout::Windows),
+            ("tensor", Some("windows_int8_64x64"), Layout::Windows),
+        ] {
+            let cuda = Cuda::emulated(family).unwrap();
+            let cuda = kernel.map_or(cuda.clone(), |kernel| cuda.with_kernel(kernel).unwrap());
+            assert_eq!(Tile::layout(&cuda, plane, 36, true), layout, "{family} {kernel:?}");
+            assert_eq!(Tile::layout(&cuda, plane, 36, false), Layout::Bits, "{family} {kernel:?}");
+        }
+    }
+
+    #[test]
+    fn signs_are_multiplied_as_bytes_where_nothing_is_better() {
+        let depth = Depth { words: 128, planes: 1, layout: Layout::Bits };
+        for (family, file) in [("plain", "product"), ("int8", "int8"), ("tensor", "tensor")] {
+            let cuda = Cuda::emulated(family).unwrap();
+            for shape in [(10_000, 4096), (100, 4096), (1, 10)] {
+                assert_eq!(Tile::choose(&cuda, shape, depth).kernel.0, file, "{shape:?}");
+            }
+        }
     }
 }

@@ -156,6 +156,7 @@ impl TrainBackend for Cuda {
             scale: x.scale / keep,
             weights: x.weights.clone(),
             planes: Arc::clone(&x.planes),
+            bytes: None,
             mask: Some(mask),
         })
     }

@@ -9,6 +9,11 @@ mod plain {
     bnn_testkit::training_conformance_tests!(Cuda::emulated("plain").unwrap());
 }
 
+mod int8 {
+    use super::*;
+    bnn_testkit::conformance_tests!(Cuda::emulated("int8").unwrap());
+}
+
 mod tensor {
     use super::*;
     bnn_testkit::conformance_tests!(Cuda::emulated("tensor").unwrap());

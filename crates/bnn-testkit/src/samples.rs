@@ -21,7 +21,7 @@ pub(crate) fn outputs() -> impl Strategy<Value = usize> {
 pub(crate) fn gathers() -> impl Strategy<Value = (Gather, usize, usize)> {
     let rows = prop_oneof![9 => 1usize..=9, 1 => Just(70)];
     let dense = (rows, depths()).prop_map(|(rows, depth)| (Gather::Rows, rows, depth));
-    let channels = select(vec![1, 3, 7, 8, 31, 50, 64, 65, 100, 130]);
+    let channels = select(vec![1, 3, 7, 8, 31, 50, 64, 65, 100, 128, 130]);
     let patches =
         (slides(), 1usize..=3, channels).prop_map(|((grid, window), images, channels)| {
             (Gather::Patches { grid, window }, images * grid.pixels(), channels)

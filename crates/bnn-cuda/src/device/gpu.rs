@@ -153,6 +153,7 @@ impl Driver for Gpu {
         match self.capability {
             (9, 0) => Arch::Hopper,
             (8, _) => Arch::Tensor,
+            (10.., _) => Arch::Int8,
             _ => Arch::Plain,
         }
     }

@@ -6,36 +6,40 @@ const COMMON: &str = include_str!("../../kernels/common.cuh");
 /// In front of every file with a sign product.
 const FINISH: &str = include_str!("../../kernels/finish.cuh");
 
+/// In front of every file whose warps feed tensor cores.
+const MMA: &str = include_str!("../../kernels/mma.cuh");
+
 /// A file of kernels.
 pub(super) struct Source {
     /// Its name, without the ending.
     pub(super) name: &'static str,
-    /// Whether it has a sign product.
-    product: bool,
+    /// What it needs in front.
+    headers: &'static [&'static str],
     text: &'static str,
 }
 
 macro_rules! sources {
-    ($($name:literal $product:literal),* $(,)?) => {
+    ($($name:literal $headers:expr),* $(,)?) => {
         [$(Source {
             name: $name,
-            product: $product,
+            headers: &$headers,
             text: include_str!(concat!("../../kernels/", $name, ".cu")),
         }),*]
     };
 }
 
 /// All files.
-pub(super) static SOURCES: [Source; 9] = sources![
-    "coding" false,
-    "gather" false,
-    "hopper" true,
-    "norm" false,
-    "pool" false,
-    "product" true,
-    "rivals" false,
-    "tensor" true,
-    "train" false,
+pub(super) static SOURCES: [Source; 10] = sources![
+    "coding" [],
+    "gather" [],
+    "hopper" [FINISH],
+    "int8" [FINISH, MMA],
+    "norm" [],
+    "pool" [],
+    "product" [FINISH],
+    "rivals" [],
+    "tensor" [FINISH, MMA],
+    "train" [],
 ];
 
 impl Source {
@@ -49,7 +53,7 @@ impl Source {
 
     /// The whole text.
     pub(super) fn text(&self) -> String {
-        let finish = if self.product { FINISH } else { "" };
-        [COMMON, finish, "#line 1\n", self.text].join("\n")
+        let whole = [&[COMMON], self.headers, &["#line 1\n", self.text]];
+        whole.concat().join("\n")
     }
 }

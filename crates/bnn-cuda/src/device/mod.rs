@@ -59,8 +59,11 @@ pub(crate) trait Driver: Send + Sync {
 /// Generations of devices, by the kernels that they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Arch {
-    /// No 1-bit tensor cores, or emulated ones: plain kernels.
+    /// Plain cores alone.
     Plain,
+    /// `mma` of bytes: compute capability 8.0 and later. From 10.0, 1-bit instructions are emulated,
+    /// and this is the best there is.
+    Int8,
     /// `mma` with AND and popcount: compute capability 8.0 to 9.0.
     Tensor,
     /// `wgmma` as well: compute capability 9.0.

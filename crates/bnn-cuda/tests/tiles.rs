@@ -1,0 +1,171 @@
+//! Every kernel of mma.cuh, on the host, over the edges of its tiles and of its order of bytes.
+#![allow(clippy::unwrap_used)] // in helpers too
+
+use bnn_core::{
+    BinaryBackend, BitMatrix, Gather, Grid, HostCode, Key, Levels, Matrix, Planes, Window,
+    reference,
+};
+use bnn_cuda::{Cuda, machine_code};
+use ndarray::Array2;
+
+/// Digits of codes; those of bytes are eight.
+const BYTE: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/// A product: gather, rows, columns and outputs.
+type Case = (Gather, usize, usize, usize);
+
+/// One tile and several, rows of less than a word and of more stages than there is room for, zeros
+/// around images.
+fn cases() -> [Case; 5] {
+    let window = |pad| Gather::Patches {
+        grid: Grid { height: 4, width: 3 },
+        window: Window::square(3, 1, pad),
+    };
+    [
+        (Gather::Rows, 1, 1, 1),
+        (Gather::Rows, 37, 150, 45),
+        (Gather::Rows, 130, 33, 257),
+        (window(1), 24, 3, 40),
+        (window(0), 24, 64, 33),
+    ]
+}
+
+/// Windows over images of 128 channels or a multiple, where kernels move them themselves: around images,
+/// with steps, not square, and more of them than rows of a tile.
+fn windows() -> [Case; 3] {
+    let gather = |height, width, window| Gather::Patches { grid: Grid { height, width }, window };
+    let steps = Window { height: 2, width: 3, stride: 2, pad: 1 };
+    [
+        (gather(4, 3, Window::square(3, 1, 1)), 24, 128, 33),
+        (gather(5, 4, steps), 60, 256, 40),
+        (gather(9, 10, Window::square(3, 1, 0)), 270, 128, 5),
+    ]
+}
+
+#[test]
+fn windows_where_they_lie() {
+    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+    each_kernel_equals_the_definition("windows_", &windows(), signs, false);
+    let digits = |rows, columns, key| planes(&[1, 2], false, rows, columns, key);
+    each_kernel_equals_the_definition("windows_", &windows()[..1], digits, false);
+}
+
+#[test]
+fn windows_that_are_gathered() {
+    let signs = |rows, columns, key| planes(&[1], true, rows, columns, key);
+    each_kernel_equals_the_definition("windows_", &windows()[..1], signs, true);
+    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+    each_kernel_equals_the_definition("count_", &windows()[..1], signs, false);
+}
+
+#[test]
+fn bytes_as_they_were_put() {
+    let bytes = |rows, columns, key: Key| {
+        let byte = |(row, column)| (key.word((row * columns + column) as u32) >> 24) as u8;
+        HostCode::Bytes(Array2::from_shape_fn((rows, columns), byte))
+    };
+    each_kernel_equals_the_definition("bytes_", &cases(), bytes, false);
+}
+
+#[test]
+fn the_largest_bytes() {
+    let bytes = |rows, columns, _| HostCode::Bytes(Array2::from_elem((rows, columns), 255));
+    each_kernel_equals_the_definition("bytes_", &cases(), bytes, false);
+}
+
+#[test]
+fn planes_that_are_joined() {
+    let digits = |rows, columns, key| planes(&BYTE[..7], false, rows, columns, key);
+    each_kernel_equals_the_definition("bytes_", &cases(), digits, false);
+}
+
+#[test]
+fn holes_on_both_sides_of_bytes() {
+    let holes = |rows, columns, key| planes(&BYTE, true, rows, columns, key);
+    each_kernel_equals_the_definition("bytes_", &cases(), holes, true);
+}
+
+#[test]
+fn signs() {
+    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+    each_kernel_equals_the_definition("int8_", &cases(), signs, false);
+}
+
+#[test]
+fn planes_one_after_the_other() {
+    let digits = |rows, columns, key| planes(&BYTE[..2], true, rows, columns, key);
+    each_kernel_equals_the_definition("int8_", &cases(), digits, false);
+}
+
+#[test]
+fn kernels_of_bits_are_not_for_devices_that_emulate_them() {
+    let error = Cuda::emulated("int8").unwrap().with_kernel("tensor").err().unwrap().to_string();
+    assert!(error.contains("`tensor`") && error.contains("no such instructions"), "{error}");
+}
+
+#[test]
+fn plain_kernels_have_no_instructions_for_bytes() {
+    for kernel in ["bytes_64x64", "int8_64x64", "int8"] {
+        let plain = Cuda::emulated("plain").unwrap();
+        let error = plain.with_kernel(kernel).err().unwrap().to_string();
+        assert!(error.contains(kernel) && error.contains("no such instructions"), "{error}");
+    }
+}
+
+/// Products of operands that `left` makes with signs, by the kernels of this beginning.
+fn each_kernel_equals_the_definition(
+    kernels: &str,
+    cases: &[Case],
+    left: impl Fn(usize, usize, Key) -> HostCode,
+    w_holes: bool,
+) {
+    let names = machine_code::launches().map(|launch| launch.name);
+    let names: Vec<_> = names.filter(|name| name.starts_with(kernels)).collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for case in cases {
+        let &(gather, rows, columns, outputs) = case;
+        let a = left(rows, columns, Key(7, 0));
+        let w = planes(&[1], w_holes, outputs, gather.taps() * columns, Key(7, 1));
+        let (a_host, w_host) = (a.clone().into_planes(), w.clone().into_planes());
+        let want = reference::product(&a_host, &w_host, &gather).unwrap();
+        // One output's cut is a sum that occurs, the next one's lies beside such a sum.
+        let cut =
+            |(_, column)| want[[column % want.nrows(), column]] / (a_host.scale * w_host.scale);
+        let cuts = Array2::from_shape_fn((1, outputs), cut).mapv(f32::round);
+        let cuts = cuts + Array2::from_shape_fn((1, outputs), |(_, column)| (column % 2) as f32);
+        let signs = reference::product_cut(&a_host, &w_host, &gather, &cuts, &Levels::sign());
+        let signs = signs.unwrap();
+        for name in &names {
+            let cuda = Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
+            let (reals, code) = products(&cuda, (&a, &w), &gather, &cuts);
+            assert!(reals == want, "{name}: {case:?}: sums differ");
+            assert!(code == signs, "{name}: {case:?}: signs differ");
+        }
+    }
+}
+
+fn products(
+    cuda: &Cuda,
+    (a, w): (&HostCode, &HostCode),
+    gather: &Gather,
+    cuts: &Matrix,
+) -> (Matrix, Planes) {
+    let (a, w) = (cuda.put_code(a).unwrap(), cuda.put_code(w).unwrap());
+    let reals = cuda.get(&cuda.product(&a, &w, gather).unwrap()).unwrap();
+    let cuts = cuda.put(cuts.view()).unwrap();
+    let code = cuda.product_cut(&a, &w, gather, &cuts, &Levels::sign()).unwrap();
+    (reals, cuda.get_code(&code).unwrap().into_planes())
+}
+
+/// Planes of drawn bits; with holes or without.
+fn planes(weights: &[i32], holes: bool, rows: usize, columns: usize, key: Key) -> HostCode {
+    let bits = |stream| {
+        let key = key.stream(stream);
+        BitMatrix::from_fn(rows, columns, |row, column| {
+            key.word((row * columns + column) as u32) >> 31 == 1
+        })
+    };
+    let planes = weights.iter().zip(0..).map(|(&weight, stream)| (weight, bits(stream)));
+    let mask = holes.then(|| bits(8));
+    HostCode::Planes(Planes { scale: 0.5, planes: planes.collect(), mask })
+}
