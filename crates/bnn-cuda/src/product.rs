@@ -192,7 +192,7 @@ impl<'a> Product<'a> {
         let (rows, columns) = (self.shape.0, self.windows.taps * channels);
         let whole = channels > 0 && channels.is_multiple_of(CHUNK) && pixels <= i32::MAX as usize;
         let windows = whole && !self.windows.rows && !exists;
-        let layout = Tile::layout(self.cuda, &self.a.weights, stride(columns), windows);
+        let layout = Tile::layout(self.cuda, &self.a.weights, stride(columns), exists, windows);
         let windows = layout == Layout::Windows;
         let there = match layout {
             Layout::Bytes => self.a.bytes.as_ref(),

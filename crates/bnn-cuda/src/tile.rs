@@ -170,13 +170,20 @@ impl Tile {
         self.kernel.1
     }
 
-    /// How an operand without holes is to lie, whose rows have so many words of bits; of `windows`,
-    /// the channels fill whole chunks of 128 bits. A kernel that was asked for has what it takes.
-    pub(crate) fn layout(cuda: &Cuda, planes: &[i32], words: usize, windows: bool) -> Layout {
+    /// How an operand is to lie, whose rows have so many words of bits; `exists` says that a plane of
+    /// existing entries comes with it, `windows` that it has no holes, and its channels fill whole
+    /// chunks of 128 bits. A kernel that was asked for has what it takes.
+    pub(crate) fn layout(
+        cuda: &Cuda,
+        planes: &[i32],
+        words: usize,
+        exists: bool,
+        windows: bool,
+    ) -> Layout {
         let asked = cuda.tile().map(|tile| tile.takes);
         // The copy engine of Hopper takes rows.
         let moves = matches!(cuda.family(), Arch::Int8 | Arch::Tensor) && asked != Some(Takes::Any);
-        if Self::joins(cuda, planes, words) {
+        if Self::joins(cuda, planes, words, exists) {
             Layout::Bytes
         } else if windows && moves {
             Layout::Windows
@@ -187,15 +194,18 @@ impl Tile {
 
     /// Whether the planes of an operand with rows of so many words of bits are to be joined to bytes:
     /// those of weights 1, 2, 4.. where it takes no more instructions of the tensor cores, which
-    /// multiply 32 bytes at a time, or 256 bits where they know bits.
-    pub(crate) fn joins(cuda: &Cuda, planes: &[i32], words: usize) -> bool {
+    /// multiply 32 bytes at a time, or 256 bits where they know bits. Existing entries are one more
+    /// plane, or bytes as well.
+    fn joins(cuda: &Cuda, planes: &[i32], words: usize, exists: bool) -> bool {
         let digits = planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
         let asked = cuda.tile().map(|tile| tile.takes);
         let better = match asked {
             Some(Takes::Bytes) => true,
             Some(Takes::Planes | Takes::Any | Takes::Windows) => false,
             Some(Takes::Plane) | None => {
-                cuda.family() == Arch::Int8 || words <= planes.len() * words.div_ceil(8)
+                let more = usize::from(exists);
+                let (bytes, bits) = (words * (1 + more), words.div_ceil(8) * (planes.len() + more));
+                cuda.family() == Arch::Int8 || bytes <= bits
             }
         };
         digits && (2..=8).contains(&planes.len()) && cuda.family() > Arch::Plain && better
@@ -289,7 +299,7 @@ mod tests {
     const DIGITS: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
     fn joins(family: &str, planes: &[i32], words: usize) -> bool {
-        Tile::joins(&Cuda::emulated(family).unwrap(), planes, words)
+        Tile::joins(&Cuda::emulated(family).unwrap(), planes, words, false)
     }
 
     #[test]
@@ -301,6 +311,9 @@ mod tests {
         assert!(!joins("tensor", &[1, 2, -4], 4), "not the digits of a byte");
         assert!(!joins("plain", &DIGITS, 28), "no tensor cores");
         assert!(joins("int8", &DIGITS[..2], 28), "no products of bits");
+        let holed = |family| Tile::joins(&Cuda::emulated(family).unwrap(), &DIGITS, 28, true);
+        assert!(!holed("tensor"), "nine planes are less than twice the bytes");
+        assert!(holed("int8"));
     }
 
     #[test]
@@ -308,8 +321,8 @@ mod tests {
         let asked = |name| Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
         let depth = Depth { words: 28 * 8, planes: 1, layout: Layout::Bytes };
         let (planes, bytes) = (asked("count_64x64"), asked("bytes_64x64"));
-        assert!(!Tile::joins(&planes, &DIGITS, 28));
-        assert!(Tile::joins(&bytes, &DIGITS[..2], 28));
+        assert!(!Tile::joins(&planes, &DIGITS, 28, false));
+        assert!(Tile::joins(&bytes, &DIGITS[..2], 28, true));
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), depth).name(), "bytes_64x64");
         let signs = Depth { words: 128, planes: 1, layout: Layout::Bits };
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), signs).kernel.0, "tensor");
@@ -328,8 +341,8 @@ mod tests {
         ] {
             let cuda = Cuda::emulated(family).unwrap();
             let cuda = kernel.map_or(cuda.clone(), |kernel| cuda.with_kernel(kernel).unwrap());
-            assert_eq!(Tile::layout(&cuda, plane, 36, true), layout, "{family} {kernel:?}");
-            assert_eq!(Tile::layout(&cuda, plane, 36, false), Layout::Bits, "{family} {kernel:?}");
+            let of = |windows| Tile::layout(&cuda, plane, 36, false, windows);
+            assert_eq!((of(true), of(false)), (layout, Layout::Bits), "{family} {kernel:?}");
         }
     }
 
