@@ -148,7 +148,7 @@ impl Case {
             Work::Signs(signs) => cuda::products(signs, gpu)?,
             Work::Network(network) => network.contenders(&cuda::families(gpu)?)?,
             Work::Model(model) => cuda::model(model, gpu)?,
-            Work::Layer(_) | Work::Gradient(_) | Work::Training(_) => {
+            Work::Layer(_) | Work::Gradient(_) | Work::Update(_) | Work::Training(_) => {
                 let why = "products and whole networks are timed there";
                 return Err(Error::unavailable(format!("case `{}` on a GPU", self.name), why));
             }
