@@ -43,7 +43,8 @@ pub(crate) struct Buffer<T: Item> {
 
 /// Takes a buffer whose contents are whatever was there before.
 pub(crate) fn take<T: Item>(pool: &Arc<Pool>, len: usize) -> Buffer<T> {
-    let size = size_class(len + ALIGN / size_of::<T>());
+    // Sizes that do not divide a line may take as many items to meet one as their alignment allows.
+    let size = size_class(len + ALIGN / align_of::<T>());
     let free = lock(T::shelf(pool)).get_mut(&size).and_then(Vec::pop);
     let memory = free.unwrap_or_else(|| vec![T::default(); size]);
     let start = memory.as_ptr().align_offset(ALIGN);
@@ -160,6 +161,22 @@ mod tests {
         assert_ne!(second.as_ptr(), address);
         drop(first);
         assert_eq!(take::<f32>(&pool, 990).as_ptr(), address);
+    }
+
+    #[test]
+    fn items_whose_size_divides_no_line_are_aligned_too() {
+        fn taken<T: Item>(pool: &Arc<Pool>) -> Vec<Buffer<T>> {
+            (1..200).map(|len| take(pool, len)).collect()
+        }
+        fn aligned<T: Item>(buffers: &[Buffer<T>]) -> bool {
+            let mut lens = buffers.iter().zip(1..);
+            lens.all(|(buffer, len)| {
+                buffer.len() == len && buffer.as_ptr().align_offset(ALIGN) == 0
+            })
+        }
+        let pool = Arc::new(Pool::default());
+        let (rows, words) = (taken::<Row>(&pool), taken::<Word>(&pool));
+        assert!(aligned(&rows) && aligned(&words));
     }
 
     #[test]
