@@ -169,8 +169,9 @@ mod tests {
         // The host multiplies reals in f32 alone.
         let rivals = ["paper XNOR", "paper f32", "cuBLAS f32"];
         let names = names(&timed);
-        assert_eq!(names[2..], rivals);
-        assert!(names[1] == format!("{}/plain", names[0]), "{names:?}");
+        let first = names[0];
+        assert_eq!(names[1..3], [format!("{first}/int8"), format!("{first}/plain")]);
+        assert_eq!(names[3..], rivals);
         let sum = timed.rows[0].checksum;
         assert!(timed.rows.iter().all(|row| row.checksum == sum && row.share.is_none()));
     }
@@ -180,7 +181,7 @@ mod tests {
         let grid = Grid { height: 5, width: 4 };
         let gather = Gather::Patches { grid, window: Window::square(3, 1, 1) };
         let signs = Signs { gather, rows: 2 * grid.pixels(), columns: 33, outputs: 9 };
-        assert_eq!(names(&timed(Work::Signs(signs))).len(), 2);
+        assert_eq!(names(&timed(Work::Signs(signs))).len(), 3);
     }
 
     #[test]
