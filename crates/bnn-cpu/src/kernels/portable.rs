@@ -68,9 +68,14 @@ pub(super) fn spread(bits: &[u64], value: u8, bytes: &mut [u8]) {
 }
 
 pub(super) fn transpose((from, from_apart): Rows<'_>, (to, to_apart): RowsMut<'_>) {
+    // Single numbers go to lines that lie together: rows of `to` may meet in one set of the cache.
+    let mut lines = [[0.0; LINE]; LINE];
     for row in 0..LINE {
-        for (col, &real) in from[row * from_apart..][..LINE].iter().enumerate() {
-            to[col * to_apart + row] = real;
+        for (line, &real) in lines.iter_mut().zip(&from[row * from_apart..][..LINE]) {
+            line[row] = real;
         }
+    }
+    for (row, line) in lines.iter().enumerate() {
+        to[row * to_apart..][..LINE].copy_from_slice(line);
     }
 }
