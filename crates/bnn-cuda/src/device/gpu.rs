@@ -416,7 +416,34 @@ fn memory(bytes: usize, error: DriverError) -> Error {
 }
 
 fn device(op: &'static str, error: DriverError) -> Error {
-    Error::Device { op, source: text(error).into() }
+    let remedy = if is_lost(error) { LOST } else { "" };
+    Error::Device { op, source: format!("{}{remedy}", text(error)).into() }
+}
+
+const LOST: &str = "; the device is lost to this program, with all that lay on it: start the program again, \
+     and look at nvidia-smi if the error comes back";
+
+/// Whether every later call of this process will fail as well.
+fn is_lost(DriverError(error): DriverError) -> bool {
+    use sys::cudaError_enum::*;
+    matches!(
+        error,
+        CUDA_ERROR_DEVICE_UNAVAILABLE
+            | CUDA_ERROR_ECC_UNCORRECTABLE
+            | CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | CUDA_ERROR_CONTAINED
+            | CUDA_ERROR_ILLEGAL_ADDRESS
+            | CUDA_ERROR_LAUNCH_TIMEOUT
+            | CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | CUDA_ERROR_ASSERT
+            | CUDA_ERROR_HARDWARE_STACK_ERROR
+            | CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | CUDA_ERROR_MISALIGNED_ADDRESS
+            | CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | CUDA_ERROR_INVALID_PC
+            | CUDA_ERROR_LAUNCH_FAILED
+            | CUDA_ERROR_UNKNOWN
+    )
 }
 
 /// The driver's own words.
@@ -428,4 +455,20 @@ fn text(error: DriverError) -> String {
 /// What a thread that panicked left is still whole: nothing is changed in two steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_lost_to_faults_and_not_to_want_of_memory() {
+        use sys::cudaError_enum::*;
+        for lost in [CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_ECC_UNCORRECTABLE, CUDA_ERROR_UNKNOWN] {
+            assert!(is_lost(DriverError(lost)), "{lost:?}");
+        }
+        for left in [CUDA_ERROR_OUT_OF_MEMORY, CUDA_ERROR_INVALID_VALUE, CUDA_ERROR_NOT_READY] {
+            assert!(!is_lost(DriverError(left)), "{left:?}");
+        }
+    }
 }

@@ -14,7 +14,8 @@ use bnn_train::preprocess::{self, Care, Prepared, Stage, record};
 use bnn_train::run::input;
 use bnn_train::spec::Chain;
 use bnn_train::{
-    EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, Summary,
+    CHECKPOINT_FILE, EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec,
+    Summary,
 };
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -191,7 +192,7 @@ impl WithBackend for Train<'_> {
         self.announce(&backend.name(), seed)?;
         let outcome = bnn_train::run(backend, spec, data, seed, options, &mut watch);
         watch.bar.finish_and_clear();
-        let outcome = outcome.map_err(|error| hint(error, args, watch.unprinted.take()))?;
+        let outcome = outcome.map_err(|error| hint(error, &args.out, watch.unprinted.take()))?;
         let evaluation = self.keep(&outcome)?;
         watch
             .done(
@@ -295,18 +296,23 @@ fn prepared(transform: &Transform) -> String {
     format!("\npreprocess  {}; codes up to {limit}", steps.join(", "))
 }
 
-/// Says how to go on after an interruption, and which report that could not be printed caused it.
-fn hint(error: Error, args: &Args, unprinted: Option<anyhow::Error>) -> anyhow::Error {
-    let interrupted = matches!(error, Error::Interrupted { .. });
-    let error = anyhow::Error::from(error);
-    if interrupted {
-        let out = args.out.display();
-        let cause = unprinted.map_or_else(String::new, |error| format!("{error:#}; "));
-        return error.context(format!(
-            "{cause}the state is saved in {out}; go on with the same command and --resume"
-        ));
-    }
-    error
+/// Says how to go on after an interruption, and which report that could not be printed caused it; and how
+/// to go on when a device failed behind a checkpoint.
+fn hint(error: Error, folder: &Path, unprinted: Option<anyhow::Error>) -> anyhow::Error {
+    let out = folder.display();
+    let saved = folder.join(CHECKPOINT_FILE).exists();
+    let hint = match error {
+        Error::Interrupted { .. } => {
+            let cause = unprinted.map_or_else(String::new, |error| format!("{error:#}; "));
+            format!("{cause}the state is saved in {out}; go on with the same command and --resume")
+        }
+        Error::Backend(bnn_core::Error::Device { .. }) if saved => format!(
+            "the backend failed; its last checkpoint is in {out}: go on from it with the same command \
+             and --resume"
+        ),
+        other => return other.into(),
+    };
+    anyhow::Error::from(error).context(hint)
 }
 
 /// Shows a run: a progress bar and lines for people, JSON lines for machines.
@@ -409,5 +415,19 @@ mod tests {
         assert_eq!(fitting, "fitting gcn bias 10, zca ridge 1e-5 to 45,000 images");
         let applying = text(Stage::Apply { images: 60_000 });
         assert_eq!(applying, "preprocessing 60,000 images by gcn bias 10, zca ridge 1e-5");
+    }
+
+    #[test]
+    fn a_failed_device_behind_a_checkpoint_is_told_how_to_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let failed = || {
+            let error = bnn_core::Error::Device { op: "product", source: "off the bus".into() };
+            format!("{:#}", hint(error.into(), folder.path(), None))
+        };
+        assert_eq!(failed(), "product: off the bus", "nothing was saved");
+        std::fs::write(folder.path().join(CHECKPOINT_FILE), "").unwrap();
+        let said = failed();
+        assert!(said.starts_with("the backend failed; its last checkpoint is in"), "{said}");
+        assert!(said.ends_with("--resume: product: off the bus"), "{said}");
     }
 }

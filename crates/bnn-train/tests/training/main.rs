@@ -1,6 +1,8 @@
 //! Whole runs on small pictures: learning, freezing, resuming, refusing.
 #![allow(clippy::unwrap_used)] // in helpers too
 
+mod lost;
+
 use std::time::Duration;
 
 use bnn_core::{Key, Reference};
