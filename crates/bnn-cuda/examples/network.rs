@@ -1,20 +1,20 @@
-//! Times the MNIST network 3x4096 on a GPU: bytes of images that lie there to scores that stay there.
+//! Times the paper's networks for MNIST (`mlp`) and CIFAR-10 (`convnet`) on a GPU: bytes of images that lie
+//! there to scores that stay there.
 //!
 //! The scores are compared with those of the plain kernels first; then kernels take turns, with the
 //! whole network and with its first layer alone, of bytes. Weights and cuts are drawn: the time
-//! does not depend on them. `benches/peers/mlp_gpu.py` times the same network in bf16 by PyTorch.
+//! does not depend on them. `benches/peers/network_gpu.py` times the same networks in bf16 by PyTorch.
 //!
-//! `cargo run --release -p bnn-cuda --example mlp -- 10000`
+//! `cargo run --release -p bnn-cuda --example network -- mlp 10000`
 
 use std::error::Error;
 use std::time::Instant;
 
-use bnn_core::{BinaryBackend, BitMatrix, Gather, HostCode, Key, Levels, Matrix, Result};
+use bnn_core::{
+    BinaryBackend, BitMatrix, Gather, Grid, HostCode, Key, Levels, Matrix, Result, Window,
+};
 use bnn_cuda::{Code, Cuda, Real};
 use ndarray::Array2;
-
-/// Inputs, hidden layers and classes.
-const WIDTHS: [usize; 5] = [784, 4096, 4096, 4096, 10];
 
 /// Passes of a measurement, and measurements.
 const PASSES: usize = 50;
@@ -36,49 +36,97 @@ const KERNELS: [&str; 11] = [
     "int8_128x128",
 ];
 
-/// The network on a device, and its times in seconds: whole, and first layer.
-struct Mlp {
+/// What a layer multiplies: how its rows are gathered, its inputs per tap, its outputs, and the grid whose
+/// maxima of 2 x 2 it passes on.
+struct Shape {
+    gather: Gather,
+    inputs: usize,
+    outputs: usize,
+    pool: Option<Grid>,
+}
+
+/// The layers of the MNIST network.
+fn mlp() -> Vec<Shape> {
+    let dense = |widths: &[usize]| Shape {
+        gather: Gather::Rows,
+        inputs: widths[0],
+        outputs: widths[1],
+        pool: None,
+    };
+    [784, 4096, 4096, 4096, 10].windows(2).map(dense).collect()
+}
+
+/// The layers of the CIFAR-10 network.
+fn convnet() -> Vec<Shape> {
+    let convolution = |(side, inputs, outputs, pooled)| {
+        let grid = Grid { height: side, width: side };
+        let gather = Gather::Patches { grid, window: Window::square(3, 1, 1) };
+        Shape { gather, inputs, outputs, pool: Some(grid).filter(|_| pooled) }
+    };
+    let dense = |(gather, inputs, outputs)| Shape { gather, inputs, outputs, pool: None };
+    let last = Grid { height: 4, width: 4 };
+    let flat = Gather::Patches { grid: last, window: last.whole() };
+    let convolutions = [
+        (32, 3, 128, false),
+        (32, 128, 128, true),
+        (16, 128, 256, false),
+        (16, 256, 256, true),
+        (8, 256, 512, false),
+        (8, 512, 512, true),
+    ];
+    let classifier = [(flat, 512, 1024), (Gather::Rows, 1024, 1024), (Gather::Rows, 1024, 10)];
+    convolutions.map(convolution).into_iter().chain(classifier.map(dense)).collect()
+}
+
+/// A layer on a device.
+struct Layer {
+    shape: Shape,
+    weights: Code,
+    cuts: Real,
+}
+
+/// A network on a device, and its times in seconds: whole, and first layer.
+struct Network {
     cuda: Cuda,
     images: Code,
-    weights: Vec<Code>,
-    cuts: Vec<Real>,
+    layers: Vec<Layer>,
     times: [Vec<f64>; 2],
 }
 
-impl Mlp {
-    fn new(cuda: Cuda, images: usize) -> Result<Self> {
-        let bytes = |(row, col)| (Key(1, 2).word((row * WIDTHS[0] + col) as u32) >> 24) as u8;
-        let bytes = HostCode::Bytes(Array2::from_shape_fn((images, WIDTHS[0]), bytes));
-        let layers = WIDTHS.windows(2).enumerate();
-        let weights = layers.map(|(layer, widths)| {
-            let key = Key(3, layer as u32);
-            let bit = |row, col| key.word((row * widths[0] + col) as u32) >> 31 == 1;
-            cuda.put_code(&HostCode::binary(BitMatrix::from_fn(widths[1], widths[0], bit)))
-        });
-        let weights = weights.collect::<Result<_>>()?;
-        let cuts = WIDTHS[1..4].iter().map(|&width| {
-            let cut = |(_, col)| (Key(5, 6).word(col as u32) % 64) as f32 - 32.0;
-            cuda.put(Array2::from_shape_fn((1, width), cut).view())
-        });
+impl Network {
+    fn new(cuda: Cuda, shapes: Vec<Shape>, images: usize) -> Result<Self> {
+        let first = &shapes[0];
+        let rows = match first.gather {
+            Gather::Patches { grid, .. } => images * grid.pixels(),
+            Gather::Rows => images,
+        };
+        let inputs = first.inputs;
+        let byte = |(row, col)| (Key(1, 2).word((row * inputs + col) as u32) >> 24) as u8;
+        let bytes = HostCode::Bytes(Array2::from_shape_fn((rows, inputs), byte));
+        let layers = shapes.into_iter().enumerate();
+        let layers = layers.map(|(at, shape)| Layer::new(&cuda, shape, at as u32));
         Ok(Self {
             images: cuda.put_code(&bytes)?,
-            weights,
-            cuts: cuts.collect::<Result<_>>()?,
+            layers: layers.collect::<Result<_>>()?,
             cuda,
             times: [vec![], vec![]],
         })
     }
 
-    /// A hidden layer.
-    fn layer(&self, layer: usize, input: &Code) -> Result<Code> {
-        let (weights, cuts) = (&self.weights[layer], &self.cuts[layer]);
-        self.cuda.product_cut(input, weights, &Gather::Rows, cuts, &Levels::sign())
+    fn hidden(&self, layer: &Layer, input: &Code) -> Result<Code> {
+        let Layer { shape, weights, cuts } = layer;
+        let code = self.cuda.product_cut(input, weights, &shape.gather, cuts, &Levels::sign())?;
+        let Some(grid) = shape.pool else { return Ok(code) };
+        self.cuda.pool(&code, grid, Window::square(2, 2, 0))
     }
 
     fn scores(&self) -> Result<Real> {
-        let first = self.layer(0, &self.images)?;
-        let last = self.layer(2, &self.layer(1, &first)?)?;
-        self.cuda.product(&last, &self.weights[3], &Gather::Rows)
+        let (last, hidden) = self.layers.split_last().expect("layers");
+        let mut code = self.hidden(&hidden[0], &self.images)?;
+        for layer in &hidden[1..] {
+            code = self.hidden(layer, &code)?;
+        }
+        self.cuda.product(&code, &last.weights, &last.shape.gather)
     }
 
     fn on_host(&self) -> Result<Matrix> {
@@ -87,7 +135,8 @@ impl Mlp {
 
     /// Times the network and its first layer; reading something small waits for the device.
     fn time(&mut self) -> Result<()> {
-        let wait = || self.cuda.get(&self.cuts[0]);
+        let first = &self.layers[0];
+        let wait = || self.cuda.get(&first.cuts);
         let start = Instant::now();
         for _ in 0..PASSES {
             self.scores()?;
@@ -95,11 +144,11 @@ impl Mlp {
         wait()?;
         let whole = start.elapsed();
         for _ in 0..PASSES {
-            self.layer(0, &self.images)?;
+            self.hidden(first, &self.images)?;
         }
         wait()?;
-        let first = start.elapsed() - whole;
-        for (times, time) in self.times.iter_mut().zip([whole, first]) {
+        let alone = start.elapsed() - whole;
+        for (times, time) in self.times.iter_mut().zip([whole, alone]) {
             times.push(time.as_secs_f64() / PASSES as f64);
         }
         Ok(())
@@ -114,16 +163,34 @@ impl Mlp {
     }
 }
 
+impl Layer {
+    fn new(cuda: &Cuda, shape: Shape, at: u32) -> Result<Self> {
+        let (key, depth) = (Key(3, at), shape.gather.taps() * shape.inputs);
+        let bit = |row, col| key.word((row * depth + col) as u32) >> 31 == 1;
+        let weights = HostCode::binary(BitMatrix::from_fn(shape.outputs, depth, bit));
+        let cut = |(_, col)| (Key(5, 6).word(col as u32) % 64) as f32 - 32.0;
+        let cuts = Array2::from_shape_fn((1, shape.outputs), cut);
+        Ok(Self { weights: cuda.put_code(&weights)?, cuts: cuda.put(cuts.view())?, shape })
+    }
+}
+
 fn main() -> std::result::Result<(), Box<dyn Error>> {
-    let images = std::env::args().nth(1).map_or(Ok(10_000), |text| text.parse())?;
+    let mut args = std::env::args().skip(1);
+    let (name, images) = (args.next(), args.next().map_or(Ok(10_000), |text| text.parse())?);
+    let shapes = match name.as_deref() {
+        Some("mlp") => mlp,
+        Some("convnet") => convnet,
+        _ => return Err("want a network, `mlp` or `convnet`, and a number of images".into()),
+    };
     let cuda = Cuda::new(0)?;
-    let plain = Mlp::new(cuda.clone().with_kernel("plain")?, images)?.on_host()?;
+    let plain = cuda.clone().with_kernel("plain")?;
+    let plain = Network::new(plain, shapes(), images)?.on_host()?;
     let mut networks = Vec::new();
     for name in KERNELS {
         let chosen =
             if name.is_empty() { Ok(cuda.clone()) } else { cuda.clone().with_kernel(name) };
         match chosen {
-            Ok(cuda) => networks.push(Mlp::new(cuda, images)?),
+            Ok(cuda) => networks.push(Network::new(cuda, shapes(), images)?),
             Err(error) => println!("{error}"),
         }
     }
