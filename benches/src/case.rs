@@ -146,10 +146,11 @@ impl Case {
     pub fn time_on(&self, gpu: &bnn_cuda::Cuda, budget: Duration) -> Result<Timed> {
         let contenders = match &self.work {
             Work::Signs(signs) => cuda::products(signs, gpu)?,
+            Work::Layer(layer) => cuda::layer(layer, gpu)?,
             Work::Network(network) => network.contenders(&cuda::families(gpu)?)?,
             Work::Model(model) => cuda::model(model, gpu)?,
-            Work::Layer(_) | Work::Gradient(_) | Work::Update(_) | Work::Training(_) => {
-                let why = "products and whole networks are timed there";
+            Work::Gradient(_) | Work::Update(_) | Work::Training(_) => {
+                let why = "products, layers and whole networks are timed there";
                 return Err(Error::unavailable(format!("case `{}` on a GPU", self.name), why));
             }
         };
@@ -158,7 +159,8 @@ impl Case {
 
     /// Whether the case has contenders on a GPU.
     pub fn on_gpus(&self) -> bool {
-        matches!(self.work, Work::Signs(_) | Work::Network(_) | Work::Model(_))
+        use Work::{Layer, Model, Network, Signs};
+        matches!(self.work, Signs(_) | Layer(_) | Network(_) | Model(_))
     }
 
     /// One run of our best kernels, for other ways to time it.

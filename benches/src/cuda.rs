@@ -2,15 +2,17 @@
 
 use std::rc::Rc;
 
+use bnn_core::scalar::sign;
 use bnn_core::{Error, Frozen, Gather, Matrix, Output, Result};
 use bnn_cuda::Cuda;
 use bnn_cuda::rivals::{Contest, Network, Rival};
 use ndarray::{Array2, Axis};
 
 use crate::contender::Contender;
+use crate::layer::Layer;
 use crate::model::{BATCH, Model, is_dense};
 use crate::ours::Product;
-use crate::product::{Contenders, Signs, gathered, kernels, reals};
+use crate::product::{Contenders, Operands, Signs, gathered, kernels, reals};
 use crate::rival_network::{affine, weights};
 
 /// Those that are not ours.
@@ -35,22 +37,38 @@ pub(crate) fn products(signs: &Signs, gpu: &Cuda) -> Result<Contenders> {
     for gpu in families(gpu)? {
         contenders.push(Box::new(Product::new(&gpu, &operands)?));
     }
-    if matches!(signs.gather, Gather::Rows) {
-        let contest = Rc::new(Contest::new(gpu, &operands.a, &operands.w)?);
-        // cuBLAS multiplies bytes in rows of whole words alone.
-        let fits = |rival| rival != Rival::Int8 || signs.columns.is_multiple_of(4);
-        for (rival, name) in RIVALS.into_iter().filter(|(rival, _)| fits(*rival)) {
-            match contest.run(rival) {
-                Ok(()) => {
-                    contenders.push(Box::new(Theirs { contest: contest.clone(), rival, name }))
-                }
-                Err(Error::Unavailable { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
+    contenders.extend(rivals(&operands, gpu, false)?);
     let wanted = signs.wanted(&gathered(&operands), &reals(&operands.w));
     Ok((contenders, wanted))
+}
+
+/// Ours by family, cut and packed; then what the rivals take for their sums, which nobody cuts.
+pub(crate) fn layer(layer: &Layer, gpu: &Cuda) -> Result<Contenders> {
+    let (mut contenders, wanted) = layer.contenders(&families(gpu)?)?;
+    contenders.extend(rivals(&layer.0.operands(), gpu, true)?);
+    Ok((contenders, wanted))
+}
+
+/// All rivals that the device has, for products of two matrices; with their result `cut` on the host,
+/// outside of their time, where signs are wanted.
+fn rivals(operands: &Operands, gpu: &Cuda, cut: bool) -> Result<Vec<Box<dyn Contender>>> {
+    let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
+    if !matches!(operands.gather, Gather::Rows) {
+        return Ok(contenders);
+    }
+    let contest = Rc::new(Contest::new(gpu, &operands.a, &operands.w)?);
+    // cuBLAS multiplies bytes in rows of whole words alone.
+    let fits = |rival| rival != Rival::Int8 || operands.a.cols().is_multiple_of(4);
+    for (rival, name) in RIVALS.into_iter().filter(|(rival, _)| fits(*rival)) {
+        match contest.run(rival) {
+            Ok(()) => {
+                contenders.push(Box::new(Theirs { contest: contest.clone(), rival, name, cut }))
+            }
+            Err(Error::Unavailable { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(contenders)
 }
 
 /// Ours by family; networks of dense layers by the rivals that hold their bytes; then our best kernels
@@ -121,11 +139,13 @@ struct Theirs {
     contest: Rc<Contest>,
     rival: Rival,
     name: &'static str,
+    /// Whether the signs of its sums are its result.
+    cut: bool,
 }
 
 impl Contender for Theirs {
     fn name(&self) -> String {
-        self.name.into()
+        if self.cut { format!("{}, sums", self.name) } else { self.name.into() }
     }
 
     fn run(&mut self) {
@@ -137,7 +157,8 @@ impl Contender for Theirs {
     }
 
     fn result(&self) -> Result<Matrix> {
-        self.contest.result(self.rival)
+        let sums = self.contest.result(self.rival)?;
+        Ok(if self.cut { sums.mapv(sign) } else { sums })
     }
 }
 
@@ -177,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn layers_are_cut_by_ours_and_summed_by_rivals() {
+        let signs = Signs { gather: Gather::Rows, rows: 37, columns: 150, outputs: 64 };
+        let timed = timed(Work::Layer(Layer(signs)));
+        assert_eq!(names(&timed)[3..], ["paper XNOR, sums", "paper f32, sums", "cuBLAS f32, sums"]);
+        let sum = timed.rows[0].checksum;
+        assert!(timed.rows.iter().all(|row| row.checksum == sum));
+    }
+
+    #[test]
     fn convolutions_are_those_of_our_families() {
         let grid = Grid { height: 5, width: 4 };
         let gather = Gather::Patches { grid, window: Window::square(3, 1, 1) };
@@ -190,6 +220,6 @@ mod tests {
         let (there, not): (Vec<_>, Vec<_>) = cases().into_iter().partition(Case::on_gpus);
         assert!(there.iter().any(|case| case.name == "square/8192"));
         let error = not[0].time_on(&gpu, Duration::ZERO).unwrap_err().to_string();
-        assert!(error.contains("products and whole networks are timed there"), "{error}");
+        assert!(error.contains("products, layers and whole networks are timed there"), "{error}");
     }
 }

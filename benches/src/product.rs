@@ -60,10 +60,11 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The layer that cuts a product, where it is one of a network.
+/// The layer that cuts a product, where it is one of a network, or the paper's own size.
 fn layer(product: &Case) -> Option<Case> {
     let Work::Signs(signs) = product.work else { return None };
-    let wide = signs.outputs % 64 == 0 && !product.name.starts_with("square");
+    let known = !product.name.starts_with("square") || product.name == "square/8192";
+    let wide = signs.outputs % 64 == 0 && known;
     wide.then(|| Case {
         name: format!("layer/{}", product.name),
         work: Work::Layer(Layer(signs)),

@@ -20,9 +20,9 @@ const ALLOWED: f64 = 1.05;
 /// reaches on popcount alone, or for a single row on reading the weights. What is too slow for all
 /// rows computes the first ones, and its time is scaled.
 ///
-/// On a GPU products and whole networks are timed: our families of kernels, the paper's two kernels and
-/// cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on the host, and
-/// a trained one is timed on the processor too.
+/// On a GPU products, layers and whole networks are timed: our families of kernels, the paper's two
+/// kernels and cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on
+/// the host, and a trained one is timed on the processor too.
 ///
 /// Examples:
 ///

@@ -23,7 +23,7 @@ fn results_are_checked_and_told_as_json() {
 fn cases_are_named() {
     let desk = Desk::new();
     let out = desk.bnn("bench --list --only square").output().unwrap();
-    let want = "square/1024\nsquare/2048\nsquare/4096\nsquare/8192\n";
+    let want = "square/1024\nsquare/2048\nsquare/4096\nsquare/8192\nlayer/square/8192\n";
     assert_eq!(String::from_utf8(out.stdout).unwrap(), want);
     for (only, count) in [("dense/b1/4096x4096", 1), ("b1/4096x4096", 2)] {
         assert_eq!(desk.works(&format!("bench --list --only {only}")).lines().count(), count);
