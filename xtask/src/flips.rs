@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::curves::{PAGE, PLOT, Scale};
 use crate::record::{Epoch, Record};
-use crate::svg::{colour, label, page, path};
+use crate::svg::{colour, label, page};
 
 /// A layer of an epoch, as the binary reports it.
 #[derive(Deserialize)]
@@ -30,9 +30,8 @@ pub fn svg(title: &str, record: &Record) -> Option<String> {
     scale.axes(&mut text);
     let layers = epochs.iter().map(|(_, flips)| flips.len()).min()?;
     for layer in 0..layers {
-        let points = epochs.iter().map(|(epoch, flips)| scale.place(*epoch as f64, flips[layer]));
-        let points: Vec<String> = points.map(|[x, y]| format!("{x:.1} {y:.1}")).collect();
-        path(&mut text, &format!("M{}", points.join("L")), colour(layer), "");
+        let shares = epochs.iter().map(|(epoch, flips)| (*epoch, flips[layer]));
+        scale.line(&mut text, shares, colour(layer), "");
         // Flips become fewer: the lower left is free.
         let place = [PLOT[0] + 8.0, PLOT[3] - 8.0 - 14.0 * (layers - 1 - layer) as f64];
         label(&mut text, place, "start", colour(layer), &format!("layer {}", layer + 1));
