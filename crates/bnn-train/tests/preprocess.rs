@@ -313,6 +313,58 @@ fn a_kill_leaves_every_model_with_its_own_fit() {
 }
 
 #[test]
+fn nothing_is_removed_that_a_model_in_the_folder_needs() {
+    let (folder, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let [old, new] =
+        [0, 1].map(|stream| prepared(&spec, bars((200, stream), (50, 2)), None).unwrap());
+    train(&spec, &old, folder.path());
+    let aside = folder.path().join("aside.safetensors");
+    fs::copy(folder.path().join(MODEL_FILE), &aside).unwrap();
+    let foreign = "preprocess-notes.safetensors";
+    fs::write(folder.path().join(foreign), "of the user").unwrap();
+    train(&spec, &new, folder.path());
+    let fit = |data: &Dataset| file_name(data.preparation().unwrap().digest());
+    let mut want = [fit(&old), fit(&new), foreign.into()];
+    want.sort();
+    assert_eq!(fits(folder.path()), want);
+    let network = Frozen::from_bytes(&fs::read(&aside).unwrap()).unwrap();
+    assert_eq!(&for_model(&network, &aside).unwrap().unwrap(), old.preparation().unwrap());
+    fs::remove_file(aside).unwrap();
+    train(&spec, &new, folder.path());
+    assert_eq!(fits(folder.path()).len(), 2, "its own, and what is no fit");
+}
+
+/// Ends a run by asking it to.
+struct Asked;
+
+impl Observer for Asked {
+    fn step(&mut self, epoch: usize, _: usize, _: usize) -> bool {
+        epoch < 2
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_writes_its_fit_before_its_model() {
+    let (folder, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let data = prepared(&spec, data(), None).unwrap();
+    let go = |resume| {
+        let out = Some(Folder::open(folder.path()).unwrap());
+        let checkpoint_every = Duration::from_secs(600);
+        let options = Options { out, resume, checkpoint_every, keep_checkpoint: false };
+        run(&Reference, &spec, &data, 0, &options, &mut Asked).unwrap_err()
+    };
+    assert!(matches!(go(false), Error::Interrupted { .. }));
+    // The checkpoint alone was copied to another folder, and the model cannot be written there.
+    let model = folder.path().join(MODEL_FILE);
+    fs::remove_file(&model).unwrap();
+    let kept = fits(folder.path());
+    fs::remove_file(folder.path().join(&kept[0])).unwrap();
+    fs::create_dir(folder.path().join(format!("{MODEL_FILE}.part"))).unwrap();
+    assert!(matches!(go(true), Error::File { path, .. } if path == model));
+    assert_eq!(fits(folder.path()), kept);
+}
+
+#[test]
 fn nothing_but_digits_of_a_model_gets_into_a_path() {
     let folder = tempfile::tempdir().unwrap();
     train(&spec(ZCA), &prepared(&spec(ZCA), data(), None).unwrap(), folder.path());
