@@ -97,6 +97,13 @@ pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared
     Ok(Prepared { data: data.prepare(Arc::new(transform), care.threads)?, uncached })
 }
 
+/// Whether the cache has what [`prepare`] would fit, so that nothing is fitted.
+///
+/// It reads all images, and of the cache no more than whether the file is there.
+pub fn is_cached(chain: &Chain, images: &Images, cache: &Path) -> bool {
+    whitens(&chain.0) && cached_at(&cache.join(CACHED), &key(&chain.0, images)).exists()
+}
+
 /// Fits the steps of a spec: images that they cannot take are the spec's fault.
 fn fit(steps: &[Step], images: &Images, care: &Care<'_>) -> Result<Transform> {
     (care.watch)(Stage::Fit { images: images.len() });
@@ -246,6 +253,10 @@ fn whitens(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Zca { .. }))
 }
 
+fn cached_at(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}{SUFFIX}"))
+}
+
 fn cached(
     steps: &[Step],
     images: &Images,
@@ -253,7 +264,7 @@ fn cached(
     care: &Care<'_>,
 ) -> Result<(Transform, Option<Error>)> {
     let key = key(steps, images);
-    let path = folder.join(format!("{key}.safetensors"));
+    let path = cached_at(folder, &key);
     if path.exists() {
         let (transform, fitted_to) = read(&path, "delete this file, and it is fitted anew")?;
         if fitted_to.as_ref() == Some(&key) {

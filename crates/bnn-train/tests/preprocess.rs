@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
 use bnn_data::{Dataset, Images};
-use bnn_train::preprocess::{Care, Prepared, Stage, file_name, for_model, prepare};
+use bnn_train::preprocess::{Care, Prepared, Stage, file_name, for_model, is_cached, prepare};
 use bnn_train::{EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run};
 
 const ZCA: &str = r#"["zca ridge 1e-3"]"#;
@@ -167,7 +167,10 @@ fn a_fit_is_kept_and_found_again() {
         files.sort();
         files
     };
+    let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path());
+    assert!(!there(data()));
     let first = prepared(&spec, data(), Some(cache.path())).unwrap();
+    assert!(there(data()) && !there(bars((200, 1), (50, 2))));
     let [file] = &fitted()[..] else { panic!("one file") };
     let (bytes, written) =
         (fs::read(file).unwrap(), fs::metadata(file).unwrap().modified().unwrap());
