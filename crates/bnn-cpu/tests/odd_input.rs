@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)] // in helpers too
 
 use bnn_core::{
-    BinaryBackend, BitMatrix, Gather, Grid, HostCode, Levels, Matrix, Quant, Reference, Window,
+    BinaryBackend, BitMatrix, Clock, Gather, Gradient, Grid, HostCode, Key, Levels, Matrix,
+    Operand, Optimizer, Param, Quant, Reference, Rule, TrainBackend, Window,
 };
 use bnn_cpu::{Code, Cpu};
 use ndarray::{Array2, ShapeBuilder, s};
@@ -50,6 +51,58 @@ fn no_images_and_no_bytes_have_products() {
             let product = cpu.get(&cpu.product(&a, &w, &gather).unwrap()).unwrap();
             assert_eq!(product.dim(), (rows, outputs));
             assert!(channels > 0 || product.iter().all(|&sum| sum == 0.0));
+        }
+    }
+}
+
+/// Memory holds what was in it before: gradients of something come first.
+#[test]
+fn gradients_of_nothing_are_zero() {
+    let grid = Grid { height: 4, width: 4 };
+    let patches = Gather::Patches { grid, window: Window::square(3, 1, 1) };
+    let places = [Gather::Rows, patches].map(|gather| [3, 100].map(|cols| (gather, cols)));
+    for cpu in everywhere() {
+        for (gather, cols) in places.into_iter().flatten() {
+            let gradients = |rows, outputs| {
+                let dy = cpu.put(Matrix::from_elem((rows, outputs), 1.5).view()).unwrap();
+                let (a, w) = (put(&cpu, rows, cols), put(&cpu, outputs, gather.taps() * cols));
+                let real = |dim| cpu.put(Matrix::from_elem(dim, 0.5).view()).unwrap();
+                let (real_a, real_w) = (real((rows, cols)), real((outputs, gather.taps() * cols)));
+                let by_w = [Operand::Code(&a), Operand::Real(&real_a)]
+                    .map(|a| cpu.product_grad_weight(&dy, a, &gather).unwrap());
+                let by_a = [Operand::Code(&w), Operand::Real(&real_w)]
+                    .map(|w| cpu.product_grad_input(&dy, w, &gather).unwrap());
+                [by_w, by_a].map(|both| both.map(|real| cpu.get(&real).unwrap()))
+            };
+            let some = gradients(32, 20);
+            assert!(some.iter().flatten().all(|real| real.iter().any(|&x| x != 0.0)));
+            let [weights, _] = gradients(0, 20);
+            assert_eq!(weights, [(); 2].map(|()| Matrix::zeros((20, gather.taps() * cols))));
+            let [_, inputs] = gradients(32, 0);
+            assert_eq!(inputs, [(); 2].map(|()| Matrix::zeros((32, cols))));
+        }
+    }
+}
+
+/// A step with no sample moves nothing: Adam's moments stay 0.
+#[test]
+fn a_gradient_of_no_rows_moves_nothing() {
+    let (outputs, cols) = (300, 70);
+    for cpu in everywhere() {
+        let zeros = |dim| cpu.put(Matrix::zeros(dim).view()).unwrap();
+        let (dy, real) = (zeros((0, outputs)), zeros((0, cols)));
+        let code = put(&cpu, 0, cols);
+        for a in [Operand::Real(&real), Operand::Code(&code)] {
+            let dim = (outputs, cols);
+            let value = Matrix::from_elem(dim, 0.25);
+            let (m, v) = (zeros(dim), zeros(dim));
+            let mut param = Param { value: cpu.put(value.view()).unwrap(), m, v };
+            let gradient = Gradient::Product { dy: &dy, a, gather: &Gather::Rows };
+            let rule = Rule { optimizer: Optimizer::adam(), scale: 1.0, clip: true };
+            let clock = Clock { step_size: 0.01, key: Key::new(0, 1) };
+            let clock = cpu.put(clock.to_row().view()).unwrap();
+            cpu.update(&mut param, gradient, &rule, None, &clock).unwrap();
+            assert_eq!(cpu.get(&param.value).unwrap(), value);
         }
     }
 }

@@ -91,6 +91,47 @@ fn kernels_agree_with_the_definitions() {
     }
 }
 
+/// Norm, max-pooling and weight gradients of so many rows that several tasks share them, and that
+/// gradients are summed in more than one stretch.
+fn of_many_rows<B: FloatBackend>(b: &B) -> Vec<Matrix> {
+    let (grid, images, cols, out) = (Grid { height: 12, width: 12 }, 32, 70, 20);
+    let rows = images * grid.pixels();
+    let real = |dim: (usize, usize), stream| b.put(reals(dim.0, dim.1, stream).view()).unwrap();
+    let row = |value: f32| b.put(Matrix::from_elem((1, cols), value).view()).unwrap();
+    let (x, dy) = (real((rows, cols), 0), real((rows, cols), 1));
+    let (gamma, beta, norm) = (row(1.5), row(0.25), Norm::theano());
+    let mut running = Running { mean: row(0.0), spread: row(1.0) };
+    let normed = b.norm(&x, &gamma, &beta, &mut running, &norm).unwrap();
+    let grad = b.norm_grad(&dy, &x, &gamma, &normed, &norm).unwrap();
+    let window = Window::square(2, 2, 0);
+    let pooled = b.max_pool(&x, grid, window).unwrap();
+    let back = real((rows / 4, cols), 2);
+    let back = b.max_pool_grad(&back, &pooled.taps, grid, window).unwrap();
+    let (a, dy) = (b.put_code(&signs(rows, cols, 3)).unwrap(), real((rows, out), 4));
+    let patches = Gather::Patches { grid, window: Window::square(3, 1, 1) };
+    let weight = |gather| b.product_grad_weight(&dy, Operand::Code(&a), gather).unwrap();
+    let (dense, conv) = (weight(&Gather::Rows), weight(&patches));
+    let all = [&pooled.y, &pooled.taps, &back, &normed.y, &running.mean, &running.spread];
+    let all = all.into_iter().chain([&grad.x, &grad.gamma, &grad.beta, &dense, &conv]);
+    all.map(|real| b.get(real).unwrap()).collect()
+}
+
+#[test]
+fn many_rows_are_shared_and_give_what_the_definitions_say() {
+    let want = of_many_rows(&Reference);
+    for kernel in Cpu::kernels().into_iter().filter(|kernel| kernel.missing.is_none()) {
+        let cpu = |threads| Cpu::with_kernel(kernel.name).unwrap().with_threads(threads).unwrap();
+        let got = of_many_rows(&cpu(1));
+        assert_eq!(got, of_many_rows(&cpu(3)), "{}", kernel.name);
+        for (at, (got, want)) in got.iter().zip(&want).enumerate() {
+            let largest = want.iter().fold(0f32, |most, x| most.max(x.abs()));
+            let off = (got - want).iter().fold(0f32, |most, x| most.max(x.abs()));
+            let bound = if at < 3 { 0.0 } else { 1e-4 * largest }; // pooling adds nothing up
+            assert!(off <= bound, "result {at} of {}: {off} of {largest}", kernel.name);
+        }
+    }
+}
+
 #[test]
 fn cut_products_never_differ_from_encoded_ones() {
     let cpu = Cpu::new();

@@ -1,5 +1,6 @@
 //! The preprocessing of a spec: fitted once, kept in files, and found again for a frozen model.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::CHECKPOINT_FILE;
 use crate::spec::Chain;
 use crate::{Error, Result, file};
 
@@ -20,6 +22,9 @@ const KIND: &str = "preprocess";
 /// What the name of a fit's file has before and behind its digest.
 const PREFIX: &str = "preprocess-";
 const SUFFIX: &str = ".safetensors";
+
+/// Digits of a digest that are in the name.
+const DIGITS: usize = 12;
 
 /// Subfolder of a cache folder that fitted transforms lie in.
 const CACHED: &str = "fitted";
@@ -90,6 +95,13 @@ pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared
     let images = data.train.len() + data.validation.len() + data.test.len();
     (care.watch)(Stage::Apply { images });
     Ok(Prepared { data: data.prepare(Arc::new(transform), care.threads)?, uncached })
+}
+
+/// Whether the cache has what [`prepare`] would fit, so that nothing is fitted.
+///
+/// It reads all images, and of the cache no more than whether the file is there.
+pub fn is_cached(chain: &Chain, images: &Images, cache: &Path) -> bool {
+    whitens(&chain.0) && cached_at(&cache.join(CACHED), &key(&chain.0, images)).exists()
 }
 
 /// Fits the steps of a spec: images that they cannot take are the spec's fault.
@@ -186,7 +198,7 @@ pub fn record(transform: &Transform) -> Preprocess {
 /// The name is part of the digest that the model knows it by: the file of one fit never replaces that of
 /// another, so that a run that is killed leaves every model with its own.
 pub fn file_name(digest: &str) -> String {
-    format!("{PREFIX}{digest:.12}{SUFFIX}")
+    format!("{PREFIX}{digest:.DIGITS$}{SUFFIX}")
 }
 
 /// Keeps what was fitted in the folder of a run, where the model has no room for it.
@@ -201,28 +213,48 @@ pub(crate) fn keep(transform: &Transform, folder: &Path) -> Result<()> {
     file::write(&path, &bytes)
 }
 
-/// Removes from the folder of a run what was fitted for the models that its own has replaced, whole or
-/// half written.
+/// Removes from the folder of a run what was fitted for models that are no longer there, whole or half
+/// written; a model that somebody put aside in the folder keeps its own.
 pub(crate) fn remove_others(transform: Option<&Transform>, folder: &Path) -> Result<()> {
     let failed = |path: &Path, source| Error::File { path: path.into(), source };
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|source| failed(folder, source))?;
+    let paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
+    let (fits, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_fit(path));
     let own = transform.map(|transform| file_name(transform.digest()));
-    for entry in std::fs::read_dir(folder).map_err(|source| failed(folder, source))? {
-        let entry = entry.map_err(|source| failed(folder, source))?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|&name| own.as_deref() != Some(name)) else {
-            continue;
-        };
-        let whole = name.strip_suffix(file::PART).unwrap_or(name);
-        if whole.starts_with(PREFIX) && whole.ends_with(SUFFIX) {
-            let path = entry.path();
-            std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
-        }
+    let kept: Vec<String> =
+        own.into_iter().chain(others.iter().filter_map(|path| fit_of(path))).collect();
+    let unused = |path: &&PathBuf| !kept.iter().any(|name| path.ends_with(name));
+    fits.iter()
+        .filter(unused)
+        .try_for_each(|path| std::fs::remove_file(path).map_err(|source| failed(path, source)))
+}
+
+/// Whether a file has the name of a fit, whole or half written.
+fn is_fit(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let whole = name.strip_suffix(file::PART).unwrap_or(name);
+    let digest = whole.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    let digits = |digest: &str| digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digest.is_some_and(|digest| digest.len() == DIGITS && digits(digest)) && path.is_file()
+}
+
+/// The name of the fit that a model wants beside it; none for what is no model.
+fn fit_of(path: &Path) -> Option<String> {
+    let checkpoint = path.ends_with(CHECKPOINT_FILE); // hundreds of megabytes, and of this run
+    if checkpoint || path.extension() != Some(OsStr::new("safetensors")) {
+        return None;
     }
-    Ok(())
+    let model = Frozen::from_bytes(&std::fs::read(path).ok()?).ok()?;
+    model.preprocess.map(|done| file_name(&done.digest))
 }
 
 fn whitens(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Zca { .. }))
+}
+
+fn cached_at(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}{SUFFIX}"))
 }
 
 fn cached(
@@ -232,7 +264,7 @@ fn cached(
     care: &Care<'_>,
 ) -> Result<(Transform, Option<Error>)> {
     let key = key(steps, images);
-    let path = folder.join(format!("{key}.safetensors"));
+    let path = cached_at(folder, &key);
     if path.exists() {
         let (transform, fitted_to) = read(&path, "delete this file, and it is fitted anew")?;
         if fitted_to.as_ref() == Some(&key) {

@@ -127,10 +127,13 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             && out.goes_on(options.resume)?
         {
             progress = checkpoint::read(&out.checkpoint(), backend, &identity, &mut net)?;
-            restore(&out.model(), &progress.model)?;
         }
+        // The fit before the model that is useless without it.
         if let (Some(out), Some(transform)) = (&options.out, data.preparation()) {
             preprocess::keep(transform, out.path())?;
+        }
+        if let Some(out) = &options.out {
+            restore(&out.model(), &progress.model)?;
         }
         let now = Instant::now();
         let pending = Vec::with_capacity(READ_EVERY);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
 use bnn_data::{Dataset, Images};
-use bnn_train::preprocess::{Care, Prepared, Stage, file_name, for_model, prepare};
+use bnn_train::preprocess::{Care, Prepared, Stage, file_name, for_model, is_cached, prepare};
 use bnn_train::{EpochReport, Error, Folder, MODEL_FILE, Observer, Options, Outcome, Spec, run};
 
 const ZCA: &str = r#"["zca ridge 1e-3"]"#;
@@ -167,7 +167,10 @@ fn a_fit_is_kept_and_found_again() {
         files.sort();
         files
     };
+    let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path());
+    assert!(!there(data()));
     let first = prepared(&spec, data(), Some(cache.path())).unwrap();
+    assert!(there(data()) && !there(bars((200, 1), (50, 2))));
     let [file] = &fitted()[..] else { panic!("one file") };
     let (bytes, written) =
         (fs::read(file).unwrap(), fs::metadata(file).unwrap().modified().unwrap());
@@ -310,6 +313,58 @@ fn a_kill_leaves_every_model_with_its_own_fit() {
     let network = model(folder.path());
     let transform = for_model(&network, &folder.path().join(MODEL_FILE)).unwrap().unwrap();
     assert_eq!(&transform, new.preparation().unwrap());
+}
+
+#[test]
+fn nothing_is_removed_that_a_model_in_the_folder_needs() {
+    let (folder, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let [old, new] =
+        [0, 1].map(|stream| prepared(&spec, bars((200, stream), (50, 2)), None).unwrap());
+    train(&spec, &old, folder.path());
+    let aside = folder.path().join("aside.safetensors");
+    fs::copy(folder.path().join(MODEL_FILE), &aside).unwrap();
+    let foreign = "preprocess-notes.safetensors";
+    fs::write(folder.path().join(foreign), "of the user").unwrap();
+    train(&spec, &new, folder.path());
+    let fit = |data: &Dataset| file_name(data.preparation().unwrap().digest());
+    let mut want = [fit(&old), fit(&new), foreign.into()];
+    want.sort();
+    assert_eq!(fits(folder.path()), want);
+    let network = Frozen::from_bytes(&fs::read(&aside).unwrap()).unwrap();
+    assert_eq!(&for_model(&network, &aside).unwrap().unwrap(), old.preparation().unwrap());
+    fs::remove_file(aside).unwrap();
+    train(&spec, &new, folder.path());
+    assert_eq!(fits(folder.path()).len(), 2, "its own, and what is no fit");
+}
+
+/// Ends a run by asking it to.
+struct Asked;
+
+impl Observer for Asked {
+    fn step(&mut self, epoch: usize, _: usize, _: usize) -> bool {
+        epoch < 2
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_writes_its_fit_before_its_model() {
+    let (folder, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let data = prepared(&spec, data(), None).unwrap();
+    let go = |resume| {
+        let out = Some(Folder::open(folder.path()).unwrap());
+        let checkpoint_every = Duration::from_secs(600);
+        let options = Options { out, resume, checkpoint_every, keep_checkpoint: false };
+        run(&Reference, &spec, &data, 0, &options, &mut Asked).unwrap_err()
+    };
+    assert!(matches!(go(false), Error::Interrupted { .. }));
+    // The checkpoint alone was copied to another folder, and the model cannot be written there.
+    let model = folder.path().join(MODEL_FILE);
+    fs::remove_file(&model).unwrap();
+    let kept = fits(folder.path());
+    fs::remove_file(folder.path().join(&kept[0])).unwrap();
+    fs::create_dir(folder.path().join(format!("{MODEL_FILE}.part"))).unwrap();
+    assert!(matches!(go(true), Error::File { path, .. } if path == model));
+    assert_eq!(fits(folder.path()), kept);
 }
 
 #[test]

@@ -118,6 +118,9 @@ pub(super) fn weight_block(
     (output, depth): (usize, usize),
     dw: &mut [f32],
 ) {
+    if count == 0 {
+        return;
+    }
     let outputs = dw.len() / depth;
     let g = &dy.data[row * dy.cols + output..];
     let g = Strided { data: g, rows_apart: 1, cols_apart: dy.cols };

@@ -122,8 +122,8 @@ pub(super) fn input_of_patches(
     let images = image_count(gather, shape.0);
     let (dy_len, dx_len) = (dy.data.len() / images, shape.0 * shape.1 / images);
     let mut dx = cpu.real(shape);
-    let tasks = dx.data.chunks_mut(dx_len.max(1)).zip(dy.data.chunks(dy_len.max(1)));
-    cpu.workers.each(tasks, |(dx, dy)| {
+    cpu.workers.each(dx.data.chunks_mut(dx_len.max(1)).enumerate(), |(image, dx)| {
+        let dy = &dy.data[image * dy_len..][..dy_len];
         let positions = dy.len() / w.code.rows.max(1);
         let mut columns = cpu.take(positions * w.code.cols);
         input_sums(&alone, (dy, positions), w, &digits, &mut columns);
@@ -162,7 +162,7 @@ pub(super) fn weight_of_rows(cpu: &Cpu, dy: &Real, a: &Signs<'_>, shape: (usize,
     dw
 }
 
-/// The same of windows, some gathered rows at a time.
+/// The same of windows, and of more than [`ROWS`] rows: so many gathered ones at a time.
 ///
 /// Zeros around images would make three values of two, and tables of three rows instead of five. They
 /// are summed as -1 instead, and what that took away is added again.

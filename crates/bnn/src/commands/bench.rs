@@ -96,8 +96,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
     if !matches!(stand, Stand::Processor) {
-        chosen.retain(Case::on_gpus);
-        ensure!(!chosen.is_empty(), "`{}` is not timed on GPUs", args.only);
+        keep_those_on_gpus(&mut chosen, args)?;
     }
     if args.check {
         chosen.retain(|case| case.adds <= LARGEST_CHECKED);
@@ -131,6 +130,14 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     ensure!(slow.is_empty(), "a kernel that is not taken is faster:\n{}", slow.join("\n"));
+    Ok(())
+}
+
+/// Leaves out what is timed on the processor alone.
+fn keep_those_on_gpus(chosen: &mut Vec<Case>, Args { only, backend, .. }: &Args) -> Result<()> {
+    chosen.retain(Case::on_gpus);
+    let remedy = format!("`bnn bench --backend {backend} --list` names what is");
+    ensure!(!chosen.is_empty(), "`{only}` is not timed on GPUs; {remedy}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bnn::{WithBackend, with_backend};
 use bnn_core::{FloatBackend, Preprocess};
 use bnn_data::Dataset;
@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let summary = Summary::new(&spec, input(&data), data.class_names());
     let summary = summary.with_context(|| args.spec.display().to_string())?;
-    check_memory(&summary)?;
+    check_memory(&summary, &spec, &data, args)?;
     let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
@@ -119,9 +119,18 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Whatever takes more memory than is free is refused before anything is done: first whitenings are
-/// fitted, then the network is trained.
-fn check_memory(Summary { memory, .. }: &Summary) -> Result<()> {
-    memory::check("fitting `zca`", memory.fit, "take smaller images, or leave `zca` out")?;
+/// fitted, unless the cache has them, then the network is trained.
+fn check_memory(
+    Summary { memory, .. }: &Summary,
+    spec: &Spec,
+    data: &Dataset,
+    args: &Args,
+) -> Result<()> {
+    let fit = memory::check("fitting `zca`", memory.fit, "take smaller images, or leave `zca` out");
+    if let Err(refused) = fit {
+        let cached = |cache: PathBuf| preprocess::is_cached(&spec.preprocess, &data.train, &cache);
+        ensure!(args.data_dir.lookup().cache.is_some_and(cached), refused);
+    }
     memory::check("this", memory.total(), "choose fewer or narrower layers, or a smaller batch")
 }
 
