@@ -81,6 +81,8 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("{out}: a file lies where the folder should be; name another one with --out");
     }
     let spec = resolve(args)?;
+    let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
+    with_backend(backend, args.device.threads, Nothing)?; // before minutes go by
     let name = args.data.as_deref().unwrap_or(&spec.data[0]);
     let mut data = args.data_dir.load(name)?;
     let fits = spec.train.check_images(&data.train);
@@ -107,7 +109,6 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let digest = data.digest();
     let data = prepare(&spec, data, args)?;
-    let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
     let steps = spec.train.plan().steps(data.train.len())?;
     let (spec, data, digest) = (&spec, &data, &digest);
     let job = Train { args, spec, data, digest, summary: &summary, steps, options: &options };
@@ -116,6 +117,15 @@ pub fn run(args: &Args) -> Result<()> {
         remove(&checkpoint).with_context(|| checkpoint.display().to_string())?;
     }
     Ok(())
+}
+
+/// Asks only whether there is such a backend.
+struct Nothing;
+
+impl WithBackend for Nothing {
+    type Output = ();
+
+    fn run<B: FloatBackend>(self, _: &B) {}
 }
 
 /// Whatever takes more memory than is free is refused before anything is done: first whitenings are

@@ -41,6 +41,15 @@ fn whitened_images_are_trained_on_and_whitened_again_to_evaluate() {
 }
 
 #[test]
+fn nothing_is_fitted_for_a_backend_that_is_not_there() {
+    let desk = Desk::new();
+    desk.write("white.toml", spec(r#"["zca ridge 1e-2"]"#));
+    desk.fails("train white.toml --out run --backend abacus", 3, &["backend `abacus`"]);
+    desk.fails("train white.toml --out run --threads 5000", 1, &["5000 is not in 1..=4096"]);
+    assert!(!desk.0.path().join("nowhere/bnn/fitted").exists());
+}
+
+#[test]
 fn what_is_not_fitted_is_not_called_so() {
     let desk = Desk::new();
     desk.write("lcn.toml", spec(r#"["gcn bias 10", "lcn"]"#));
