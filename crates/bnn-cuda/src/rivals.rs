@@ -4,7 +4,7 @@ mod network;
 
 pub use network::Network;
 
-use bnn_core::{BinaryBackend, BitMatrix, Gather, HostCode, Levels, Matrix, Result};
+use bnn_core::{BinaryBackend, BitMatrix, Error, Gather, HostCode, Levels, Matrix, Result};
 
 use crate::code::{Code, stride};
 use crate::cuda::Cuda;
@@ -185,7 +185,7 @@ fn turned(cuda: &Cuda, from: &Buffer, [rows, columns]: [usize; 2]) -> Result<Buf
 fn paper_float(cuda: &Cuda, size: [usize; 3], [a, w, out]: [&Buffer; 3]) -> Result<()> {
     let [m, n, k] = size.map(|size| size as i32);
     let values: [Value<'_>; 6] = [a.into(), w.into(), out.into(), m.into(), n.into(), k.into()];
-    cuda.launch(Kernel("rivals", "paper_float"), blocks(size), &values)
+    cuda.launch(Kernel("rivals", "paper_float"), blocks(size)?, &values)
 }
 
 /// The same of packed signs, by the paper's XNOR kernel.
@@ -194,10 +194,17 @@ fn paper_xnor(cuda: &Cuda, size: [usize; 3], [a, w, out]: [&Buffer; 3]) -> Resul
     let words = stride(size[2]) as i32;
     let values: [Value<'_>; 7] =
         [a.into(), w.into(), out.into(), m.into(), n.into(), words.into(), k.into()];
-    cuda.launch(Kernel("rivals", "paper_xnor"), blocks(size), &values)
+    cuda.launch(Kernel("rivals", "paper_xnor"), blocks(size)?, &values)
 }
 
-fn blocks(size: [usize; 3]) -> Shape {
+/// Rows of tiles of 16 x 16 that a launch can have.
+const MOST_ROWS: usize = u16::MAX as usize;
+
+fn blocks(size: [usize; 3]) -> Result<Shape> {
+    if size[0].div_ceil(16) > MOST_ROWS || size.iter().any(|&size| size > i32::MAX as usize) {
+        let want = "at most 1,048,560 rows, and sizes below 2^31";
+        return Err(Error::shape("the paper's kernels", want, format!("{size:?}")));
+    }
     let [m, n, _] = size.map(|size| size.div_ceil(16) as u32);
-    Shape { grid: [n, m, 1], block: 256, shared: 0 }
+    Ok(Shape { grid: [n, m, 1], block: 256, shared: 0 })
 }

@@ -329,6 +329,21 @@ mod tests {
     }
 
     #[test]
+    fn every_kernel_that_was_asked_for_is_taken() {
+        for tile in TILES.into_iter().filter(|tile| tile.family != Arch::Hopper) {
+            let family = if tile.family == Arch::Plain { "plain" } else { "tensor" };
+            let cuda = Cuda::emulated(family).unwrap().with_kernel(tile.name()).unwrap();
+            let layout = match tile.takes {
+                Takes::Bytes => Layout::Bytes,
+                Takes::Windows => Layout::Windows,
+                Takes::Plane | Takes::Planes | Takes::Any => Layout::Bits,
+            };
+            let chosen = Tile::choose(&cuda, (37, 150), Depth { words: 24, planes: 1, layout });
+            assert_eq!(chosen.name(), tile.name());
+        }
+    }
+
+    #[test]
     fn windows_are_gathered_for_kernels_that_take_rows() {
         let (none, plane) = (None, &DIGITS[..1]);
         for (family, kernel, layout) in [

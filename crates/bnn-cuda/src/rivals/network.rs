@@ -16,7 +16,7 @@ use crate::real::Real;
 /// Dense layers of signs, multiplied by a rival; cut in between as the frozen network is.
 ///
 /// The paper's XNOR kernel takes signs alone: the first layer, which reads bytes, is then one of the
-/// paper's float kernel. Sums are integers, and exact.
+/// paper's float kernel. Sums are integers, and exact below 2^24, as sums of MNIST's 784 bytes are.
 pub struct Network {
     cuda: Cuda,
     rival: Rival,
@@ -46,7 +46,8 @@ impl Network {
     /// cannot hold the values of bytes; what the device says.
     pub fn new(cuda: &Cuda, rival: Rival, layers: &[(&BitMatrix, Option<Matrix>)]) -> Result<Self> {
         if !matches!(rival, Rival::PaperFloat | Rival::PaperXnor | Rival::Single | Rival::Tf32) {
-            let why = "bytes of images are no values of it";
+            let why = "its operands cannot hold the bytes of images; take one of the paper's, or cuBLAS in \
+                       f32 or TF32";
             return Err(Error::unavailable(format!("a network by {rival:?}"), why));
         }
         let layers = layers.iter().enumerate().map(|(at, (w, cuts))| {

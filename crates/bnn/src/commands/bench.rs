@@ -85,7 +85,7 @@ fn choose(only: &str) -> Vec<Case> {
 
 /// Times the cases and prints a table of each.
 pub fn run(args: &Args) -> Result<()> {
-    let stand = stand(args)?;
+    check_stand(args)?;
     if args.peaks {
         let peaks = peaks();
         return if args.json { output::json(&peaks) } else { print_peaks(&peaks) };
@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
         _ => choose(&args.only),
     };
     ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
-    if !matches!(stand, Stand::Processor) {
+    if args.backend != PROCESSOR {
         keep_those_on_gpus(&mut chosen, args)?;
     }
     if args.check {
@@ -105,14 +105,14 @@ pub fn run(args: &Args) -> Result<()> {
             "--check leaves cases out that are so large: take smaller ones"
         );
     }
+    if args.list {
+        return chosen.iter().try_for_each(|case| output::line(&case.name));
+    }
+    let stand = stand(args)?;
     let budget = Duration::try_from_secs_f64(args.seconds);
     let budget = budget.with_context(|| format!("--seconds {}", args.seconds))?;
     let mut slow = Vec::new();
     for case in chosen {
-        if args.list {
-            output::line(&case.name)?;
-            continue;
-        }
         let timed = match (&stand, &args.kernel, args.check) {
             (Stand::Gpu(gpu), ..) => time_on(&case, gpu, budget)?,
             (Stand::Processor, None, false) => case.time(args.threads, budget)?,
@@ -147,16 +147,24 @@ enum Stand {
     Gpu(Gpu),
 }
 
-/// The stand asked for; what chooses among the processor's kernels chooses nothing on a GPU.
-fn stand(args: &Args) -> Result<Stand> {
-    if args.backend == "cpu" {
-        return Ok(Stand::Processor);
-    }
+/// The backend that is no GPU.
+const PROCESSOR: &str = "cpu";
+
+/// What chooses among the processor's kernels chooses nothing on a GPU.
+fn check_stand(args: &Args) -> Result<()> {
     let of_processor = args.kernel.is_some() || args.check || args.peaks || args.threads != 1;
     ensure!(
-        !of_processor,
+        args.backend == PROCESSOR || !of_processor,
         "--kernel, --check, --peaks and --threads are for the processor: leave them out, or --backend"
     );
+    Ok(())
+}
+
+/// The stand asked for.
+fn stand(args: &Args) -> Result<Stand> {
+    if args.backend == PROCESSOR {
+        return Ok(Stand::Processor);
+    }
     Ok(Stand::Gpu(gpu(&args.backend)?))
 }
 

@@ -28,6 +28,8 @@ fn cases_are_named() {
     for (only, count) in [("dense/b1/4096x4096", 1), ("b1/4096x4096", 2)] {
         assert_eq!(desk.works(&format!("bench --list --only {only}")).lines().count(), count);
     }
+    let on_gpus = desk.works("bench --list --backend cuda"); // names need no GPU
+    assert!(on_gpus.contains("square/8192\n") && !on_gpus.contains("gradient/"), "{on_gpus}");
     desk.fails("bench --check --only square/8192", 1, &["--check", "take smaller ones"]);
     desk.fails("bench --only triangle", 1, &["no case contains `triangle`", "--list"]);
     desk.fails("bench --only dense/b1/577 --kernel mmx", 3, &["cpu/mmx", "portable"]);
