@@ -88,19 +88,29 @@ impl<'a, B: BinaryBackend> Session<'a, B> {
         Ok(scores)
     }
 
-    /// The products of the last layer.
-    fn products(&self, images: ArrayView2<'_, u8>) -> Result<Matrix> {
-        let mut code = self.put(images)?;
+    /// The sums of the last layer, which its norm makes scores of, for images on the device: rows of bytes
+    /// as [`scores`](Self::scores) takes them, or of pixels where the first layer moves a window.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the rows are not whole images of the network's size; what the device says.
+    pub fn sums(&self, images: &B::Code) -> Result<B::Real> {
+        let mut code = None;
         for (block, device) in self.network.hidden.iter().zip(&self.hidden) {
             let (gather, levels) = (&block.gather, &block.levels);
-            code =
-                self.backend.product_cut(&code, &device.weights, gather, &device.cuts, levels)?;
-            if let Some(pool) = &block.pool {
-                code = self.backend.pool(&code, pool.grid, pool.window)?;
-            }
+            let input = code.as_ref().unwrap_or(images);
+            let cut =
+                self.backend.product_cut(input, &device.weights, gather, &device.cuts, levels)?;
+            code = Some(match &block.pool {
+                Some(pool) => self.backend.pool(&cut, pool.grid, pool.window)?,
+                None => cut,
+            });
         }
         let gather = &self.network.output.gather;
-        self.backend.get(&self.backend.product(&code, &self.output, gather)?)
+        self.backend.product(code.as_ref().unwrap_or(images), &self.output, gather)
+    }
+
+    fn products(&self, images: ArrayView2<'_, u8>) -> Result<Matrix> {
+        self.backend.get(&self.sums(&self.put(images)?)?)
     }
 
     /// Images on the device: rows of images become rows of pixels where the first layer reads pixels.

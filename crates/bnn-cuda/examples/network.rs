@@ -2,7 +2,7 @@
 //! there to scores that stay there.
 //!
 //! The scores are compared with those of the plain kernels first; then kernels take turns, with the
-//! whole network and with its first layer alone, of bytes. Weights and cuts are drawn: the time
+//! whole network, launched and replayed as a CUDA graph, and with its first layer alone, of bytes. Weights and cuts are drawn: the time
 //! does not depend on them. `benches/peers/network_gpu.py` times the same networks in bf16 by PyTorch.
 //!
 //! `cargo run --release -p bnn-cuda --example network -- mlp 10000`
@@ -13,7 +13,7 @@ use std::time::Instant;
 use bnn_core::{
     BinaryBackend, BitMatrix, Gather, Grid, HostCode, Key, Levels, Matrix, Result, Window,
 };
-use bnn_cuda::{Code, Cuda, Real};
+use bnn_cuda::{Code, Cuda, Real, Recording};
 use ndarray::Array2;
 
 /// Passes of a measurement, and measurements.
@@ -85,12 +85,13 @@ struct Layer {
     cuts: Real,
 }
 
-/// A network on a device, and its times in seconds: whole, and first layer.
+/// A network on a device, and its times in seconds: whole, recorded and replayed, and first layer.
 struct Network {
     cuda: Cuda,
+    bytes: Array2<u8>,
     images: Code,
     layers: Vec<Layer>,
-    times: [Vec<f64>; 2],
+    times: [Vec<f64>; 3],
 }
 
 impl Network {
@@ -102,14 +103,15 @@ impl Network {
         };
         let inputs = first.inputs;
         let byte = |(row, col)| (Key(1, 2).word((row * inputs + col) as u32) >> 24) as u8;
-        let bytes = HostCode::Bytes(Array2::from_shape_fn((rows, inputs), byte));
+        let bytes = Array2::from_shape_fn((rows, inputs), byte);
         let layers = shapes.into_iter().enumerate();
         let layers = layers.map(|(at, shape)| Layer::new(&cuda, shape, at as u32));
         Ok(Self {
-            images: cuda.put_code(&bytes)?,
+            images: cuda.put_code(&HostCode::Bytes(bytes.clone()))?,
             layers: layers.collect::<Result<_>>()?,
+            times: Default::default(),
             cuda,
-            times: [vec![], vec![]],
+            bytes,
         })
     }
 
@@ -120,42 +122,51 @@ impl Network {
         self.cuda.pool(&code, grid, Window::square(2, 2, 0))
     }
 
-    fn scores(&self) -> Result<Real> {
+    fn scores(&self, images: &Code) -> Result<Real> {
         let (last, hidden) = self.layers.split_last().expect("layers");
-        let mut code = self.hidden(&hidden[0], &self.images)?;
+        let mut code = self.hidden(&hidden[0], images)?;
         for layer in &hidden[1..] {
             code = self.hidden(layer, &code)?;
         }
         self.cuda.product(&code, &last.weights, &last.shape.gather)
     }
 
-    fn on_host(&self) -> Result<Matrix> {
-        self.cuda.get(&self.scores()?)
+    fn recorded(&self) -> Result<Recording<'_>> {
+        self.cuda.record(self.bytes.view(), |images| self.scores(images))
     }
 
-    /// Times the network and its first layer; reading something small waits for the device.
+    /// The scores, launched and replayed.
+    fn on_host(&self) -> Result<[Matrix; 2]> {
+        let replayed = self.cuda.get(self.recorded()?.replay(self.bytes.view())?)?;
+        Ok([self.cuda.get(&self.scores(&self.images)?)?, replayed])
+    }
+
+    /// Times the network both ways, and its first layer.
     fn time(&mut self) -> Result<()> {
+        let mut recorded = self.recorded()?;
+        let whole = self.seconds(|| self.scores(&self.images).map(drop))?;
+        let replayed = self.seconds(|| recorded.again().map(drop))?;
         let first = &self.layers[0];
-        let wait = || self.cuda.get(&first.cuts);
-        let start = Instant::now();
-        for _ in 0..PASSES {
-            self.scores()?;
-        }
-        wait()?;
-        let whole = start.elapsed();
-        for _ in 0..PASSES {
-            self.hidden(first, &self.images)?;
-        }
-        wait()?;
-        let alone = start.elapsed() - whole;
-        for (times, time) in self.times.iter_mut().zip([whole, alone]) {
-            times.push(time.as_secs_f64() / PASSES as f64);
+        let alone = self.seconds(|| self.hidden(first, &self.images).map(drop))?;
+        drop(recorded);
+        for (times, time) in self.times.iter_mut().zip([whole, replayed, alone]) {
+            times.push(time);
         }
         Ok(())
     }
 
+    /// Seconds of a pass; reading something small waits for the device.
+    fn seconds(&self, mut pass: impl FnMut() -> Result<()>) -> Result<f64> {
+        let start = Instant::now();
+        for _ in 0..PASSES {
+            pass()?;
+        }
+        self.cuda.get(&self.layers[0].cuts)?;
+        Ok(start.elapsed().as_secs_f64() / PASSES as f64)
+    }
+
     /// Medians of all rounds but the first, which fills caches.
-    fn medians(&mut self) -> [f64; 2] {
+    fn medians(&mut self) -> [f64; 3] {
         self.times.each_mut().map(|times| {
             times[1..].sort_by(f64::total_cmp);
             times[1 + ROUNDS / 2]
@@ -184,7 +195,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     };
     let cuda = Cuda::new(0)?;
     let plain = cuda.clone().with_kernel("plain")?;
-    let plain = Network::new(plain, shapes(), images)?.on_host()?;
+    let [plain, _] = Network::new(plain, shapes(), images)?.on_host()?;
     let mut networks = Vec::new();
     for name in KERNELS {
         let chosen =
@@ -195,7 +206,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         }
     }
     for network in &networks {
-        assert!(network.on_host()? == plain, "{}: the plain scores differ", network.cuda.name());
+        let equal = network.on_host()?.iter().all(|scores| *scores == plain);
+        assert!(equal, "{}: the plain scores differ", network.cuda.name());
     }
     for _ in 0..=ROUNDS {
         for network in &mut networks {
@@ -203,12 +215,14 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         }
     }
     for network in &mut networks {
-        let [whole, first] = network.medians();
+        let [whole, replayed, first] = network.medians();
         let rate = images as f64 / whole / 1e6;
         println!(
-            "{:32} {images} images in {:8.1} us, {rate:6.2} million per second; first layer {:8.1} us",
+            "{:32} {images} images in {:8.1} us, {rate:6.2} million per second; replayed {:8.1} us; \
+             first layer {:8.1} us",
             network.cuda.name(),
             whole * 1e6,
+            replayed * 1e6,
             first * 1e6
         );
     }

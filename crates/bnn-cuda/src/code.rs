@@ -91,25 +91,37 @@ impl Code {
         })
     }
 
-    fn put_bytes(cuda: &Cuda, bytes: ArrayView2<'_, u8>) -> Result<Self> {
+    pub(crate) fn put_bytes(cuda: &Cuda, bytes: ArrayView2<'_, u8>) -> Result<Self> {
         let weights = (0..8).map(|i| 1 << i).collect();
         let mut code = Self::new(cuda, bytes.dim(), BYTE_SCALE, weights)?;
+        code.bytes = (cuda.family() > Arch::Plain).then(|| cuda.memory(code.bits())).transpose()?;
+        code.fill(cuda, bytes)?;
+        Ok(code)
+    }
+
+    /// Puts bytes in the place of those that [`put_bytes`](Self::put_bytes) put.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless they are as many; what the device says.
+    pub(crate) fn fill(&self, cuda: &Cuda, bytes: ArrayView2<'_, u8>) -> Result<()> {
+        if bytes.dim() != self.dim {
+            let want = format!("{:?} bytes", self.dim);
+            return Err(Error::shape("images", want, format!("{:?}", bytes.dim())));
+        }
         let bytes = bytes.as_standard_layout();
         let bytes = cuda.upload(bytes.as_slice().expect("standard layout"))?;
-        code.bytes = (cuda.family() > Arch::Plain).then(|| cuda.memory(code.bits())).transpose()?;
         cuda.each(
             Kernel("coding", "slice_bytes"),
-            code.bits(),
+            self.bits(),
             &[
                 (&bytes).into(),
-                code.dim.0.into(),
-                (code.dim.1 as i32).into(),
-                code.stride().into(),
-                (&*code.planes).into(),
-                code.bytes.as_ref().into(),
+                self.dim.0.into(),
+                (self.dim.1 as i32).into(),
+                self.stride().into(),
+                (&*self.planes).into(),
+                self.bytes.as_ref().into(),
             ],
-        )?;
-        Ok(code)
+        )
     }
 
     pub(crate) fn get(&self) -> Result<HostCode> {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bnn_core::{Error, Gather, Result};
 
 use crate::device::gpu::Gpu;
-use crate::device::{Arch, Buffer, Driver, Kernel, Rounding, Shape, Value};
+use crate::device::{Arch, Buffer, Driver, Gemm, Kernel, Launch, Rounding, Shape, Value};
+use crate::recording::Tape;
 use crate::tile::{Takes, Tile};
 use crate::windows::Windows;
 
@@ -20,6 +21,7 @@ pub struct Cuda {
     family: Arch,
     tile: Option<Tile>,
     windows: Arc<Mutex<HashMap<Gather, Arc<Windows>>>>,
+    tape: Arc<Tape>,
 }
 
 /// The families of kernels by name.
@@ -64,7 +66,8 @@ impl Cuda {
     }
 
     fn on(driver: Arc<dyn Driver>) -> Self {
-        Self { family: driver.arch(), tile: None, driver, windows: Arc::default() }
+        let (windows, tape) = Default::default();
+        Self { family: driver.arch(), tile: None, driver, windows, tape }
     }
 
     /// The same device, multiplying with the kernels of one family (`plain`, `int8`, `tensor` or
@@ -117,14 +120,36 @@ impl Cuda {
         &*self.driver
     }
 
+    pub(crate) fn driver(&self) -> &Arc<dyn Driver> {
+        &self.driver
+    }
+
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
     /// Memory that is not initialised.
     pub(crate) fn memory(&self, bytes: usize) -> Result<Buffer> {
-        Buffer::new(&self.driver, bytes)
+        Buffer::new(&self.driver, bytes, self.tape.lot())
     }
 
     /// Memory that holds these bytes.
     pub(crate) fn upload(&self, bytes: &[u8]) -> Result<Buffer> {
-        Buffer::from_bytes(&self.driver, bytes)
+        let buffer = self.memory(bytes.len())?;
+        buffer.write(bytes)?;
+        Ok(buffer)
+    }
+
+    /// A product of reals.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] in a recording; what the device says.
+    pub(crate) fn gemm(&self, gemm: &Gemm<'_>) -> Result<()> {
+        if self.tape.lot().is_some() {
+            let why = "it is a library's, and recordings hold our kernels alone";
+            return Err(Error::unavailable("a product of reals in a recording", why));
+        }
+        self.driver.gemm(gemm)
     }
 
     /// Starts a kernel with one thread for each of `elements`.
@@ -146,7 +171,12 @@ impl Cuda {
                 format!("it lies on another device than {mine:?}"),
             ));
         }
-        if shape.is_empty() { Ok(()) } else { self.driver.launch(kernel, shape, values) }
+        if shape.is_empty() {
+            return Ok(());
+        }
+        let values_kept = || values.iter().map(Value::kept).collect();
+        self.tape.keep(|| Launch { kernel, shape, values: values_kept() });
+        self.driver.launch(kernel, shape, values)
     }
 
     /// The windows of a gather, made once.

@@ -13,6 +13,7 @@ mod norm;
 mod operand;
 mod product;
 mod real;
+mod recording;
 #[cfg(feature = "rivals")]
 pub mod rivals;
 mod tile;
@@ -23,3 +24,4 @@ mod windows;
 pub use code::Code;
 pub use cuda::Cuda;
 pub use real::Real;
+pub use recording::Recording;

@@ -181,7 +181,7 @@ pub(crate) fn multiply(
         );
     }
     let rounding = cuda.device().rounding();
-    cuda.device().gemm(&Gemm { size, a, b, c: &c.data, rounding })
+    cuda.gemm(&Gemm { size, a, b, c: &c.data, rounding })
 }
 
 fn check(gather: &Gather, a: (usize, usize), w: (usize, usize), dy: (usize, usize)) -> Result<()> {

@@ -168,7 +168,7 @@ impl Contest {
 
     fn gemm(&self, [a, w]: &[Buffer; 2], rounding: Rounding) -> Result<()> {
         let gemm = Gemm { size: self.size, a: (a, false), b: (w, true), c: &self.out, rounding };
-        self.cuda.device().gemm(&gemm)
+        self.cuda.gemm(&gemm)
     }
 }
 

@@ -9,7 +9,7 @@ use bnn_core::{Error, Result};
 use libloading::Library;
 
 use super::library::Source;
-use super::{Arch, Driver, Gemm, Kernel, Place, Rounding, Shape, Value};
+use super::{Arch, Driver, Gemm, Graph, Kernel, Launch, Place, Rounding, Shape, Value};
 
 const EMULATION: &str = include_str!("../../kernels/emulation.hpp");
 
@@ -102,6 +102,10 @@ impl Driver for Emulated {
         Ok(())
     }
 
+    fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>> {
+        Ok(Box::new(Replay { host: Self::new(self.arch), launches }))
+    }
+
     fn rounding(&self) -> Rounding {
         Rounding::Single
     }
@@ -146,6 +150,21 @@ impl Driver for Emulated {
     }
 }
 
+/// Launches, one after the other.
+struct Replay {
+    host: Emulated,
+    launches: Vec<Launch>,
+}
+
+impl Graph for Replay {
+    fn start(&self) -> Result<()> {
+        let mut launches = self.launches.iter();
+        launches.try_for_each(|Launch { kernel, shape, values }| {
+            self.host.launch(*kernel, *shape, values)
+        })
+    }
+}
+
 /// A value as the 8-byte words that hold it.
 fn words(value: &Value<'_>) -> Vec<u64> {
     match *value {
@@ -155,6 +174,7 @@ fn words(value: &Value<'_>) -> Vec<u64> {
         Value::Long(long) => vec![long],
         Value::Real(real) => vec![u64::from(real.to_bits())],
         Value::Struct(words) => words.to_vec(),
+        Value::Kept(ref words) => words.to_vec(),
         Value::Map { .. } => unreachable!("no emulated kernel takes a tensor map"),
     }
 }

@@ -11,11 +11,12 @@ use cudarc::cublas::sys as cublas;
 use cudarc::driver::result::{self as cuda, DriverError};
 use cudarc::driver::sys;
 
+use super::graph::GpuGraph;
 use super::modules::Modules;
-use super::{Arch, Driver, Gemm, Kernel, Place, Rounding, Shape, Value};
+use super::{Arch, Driver, Gemm, Graph, Kernel, Launch, Place, Rounding, Shape, Value};
 
 /// The stream of all work.
-const STREAM: sys::CUstream = std::ptr::null_mut();
+pub(super) const STREAM: sys::CUstream = std::ptr::null_mut();
 
 /// Bytes of one half of the page-locked memory through which small copies go.
 const HALF: usize = 4 << 20;
@@ -112,6 +113,11 @@ impl Gpu {
         unsafe { cuda::ctx::set_current(self.context) }.map_err(|error| device("context", error))
     }
 
+    /// A kernel's function, with the shared memory of this shape.
+    pub(super) fn function(&self, kernel: Kernel, shape: Shape) -> Result<sys::CUfunction> {
+        lock(&self.modules).function(kernel, shape.shared)
+    }
+
     /// A tensor map of rows of 32-bit words.
     fn map(address: u64, words: usize, rows: usize, box_rows: u32) -> Result<Vec<u64>> {
         let mut map = sys::CUtensorMap { opaque: [0; 16] };
@@ -199,7 +205,7 @@ impl Driver for Gpu {
             return Ok(());
         }
         self.here()?;
-        let function = lock(&self.modules).function(kernel, shape.shared)?;
+        let function = self.function(kernel, shape)?;
         let mut words = Vec::with_capacity(values.len());
         for value in values {
             words.push(Words::new(value)?);
@@ -218,6 +224,11 @@ impl Driver for Gpu {
             )
         };
         launched.map_err(|error| device(kernel.1, error))
+    }
+
+    fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>> {
+        self.here()?;
+        Ok(Box::new(GpuGraph::new(self, self.context, &launches)?))
     }
 
     fn rounding(&self) -> Rounding {
@@ -339,20 +350,21 @@ impl Staging {
 }
 
 /// The bytes of a value, where a launch can point at them.
-enum Words {
+pub(super) enum Words {
     One(u64),
     Many(Vec<u64>),
     Map(Box<sys::CUtensorMap>),
 }
 
 impl Words {
-    fn new(value: &Value<'_>) -> Result<Self> {
+    pub(super) fn new(value: &Value<'_>) -> Result<Self> {
         Ok(match *value {
             Value::Pointer(word, _) | Value::Long(word) => Self::One(word),
             Value::Null => Self::One(0),
             Value::Word(word) => Self::One(u64::from(word)),
             Value::Real(real) => Self::One(u64::from(real.to_bits())),
             Value::Struct(words) => Self::Many(words.to_vec()),
+            Value::Kept(ref words) => Self::Many(words.to_vec()),
             Value::Map { address, words, rows, box_rows } => {
                 let map = Gpu::map(address, words, rows, box_rows)?;
                 let opaque = map.try_into().expect("a map of 16 words");
@@ -361,7 +373,7 @@ impl Words {
         })
     }
 
-    fn pointer(&self) -> *mut c_void {
+    pub(super) fn pointer(&self) -> *mut c_void {
         let pointer: *const u64 = match self {
             Self::One(word) => word,
             Self::Many(words) => words.as_ptr(),
@@ -415,7 +427,7 @@ fn memory(bytes: usize, error: DriverError) -> Error {
     Error::Device { op: "memory of the device", source: why.into() }
 }
 
-fn device(op: &'static str, error: DriverError) -> Error {
+pub(super) fn device(op: &'static str, error: DriverError) -> Error {
     let remedy = if is_lost(error) { LOST } else { "" };
     Error::Device { op, source: format!("{}{remedy}", text(error)).into() }
 }

@@ -9,7 +9,9 @@ mod compiler;
 #[cfg(feature = "emulation")]
 pub(crate) mod emulated;
 pub(crate) mod gpu;
+mod graph;
 mod library;
+mod lot;
 mod modules;
 #[cfg(all(feature = "compile", unix))]
 pub(crate) mod toolkit;
@@ -17,6 +19,8 @@ pub(crate) mod toolkit;
 use std::sync::Arc;
 
 use bnn_core::{Error, Result};
+
+pub(crate) use lot::Lot;
 
 /// A device.
 pub(crate) trait Driver: Send + Sync {
@@ -49,11 +53,29 @@ pub(crate) trait Driver: Send + Sync {
     /// Buffers among the values must be as large as the kernel needs for its other values.
     fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()>;
 
+    /// Launches that follow one another, as one piece of work.
+    ///
+    /// What they read and write must be there whenever it is started.
+    fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>>;
+
     /// How products of reals are rounded.
     fn rounding(&self) -> Rounding;
 
     /// A row-major product.
     fn gemm(&self, gemm: &Gemm<'_>) -> Result<()>;
+}
+
+/// Launches that can be started again and again.
+pub(crate) trait Graph: Send + Sync {
+    /// Starts all of them.
+    fn start(&self) -> Result<()>;
+}
+
+/// A launch that is kept.
+pub(crate) struct Launch {
+    pub(crate) kernel: Kernel,
+    pub(crate) shape: Shape,
+    pub(crate) values: Vec<Value<'static>>,
 }
 
 /// Generations of devices, by the kernels that they run.
@@ -109,6 +131,8 @@ pub(crate) enum Value<'a> {
     Real(f32),
     /// A struct by value, as its bytes, 8-byte aligned.
     Struct(&'a [u64]),
+    /// The same, kept.
+    Kept(Box<[u64]>),
     /// A tensor map of a matrix of 32-bit words, copied in boxes of 32 words by `box_rows` rows.
     Map {
         /// The matrix.
@@ -156,6 +180,8 @@ pub(crate) struct Buffer {
     driver: Arc<dyn Driver>,
     address: u64,
     bytes: usize,
+    /// Who gets it back, if not the driver.
+    lot: Option<Arc<Lot>>,
 }
 
 /// What a product reads: made for it, or lent where nothing is to be gathered.
@@ -195,25 +221,31 @@ impl Shape {
 }
 
 impl Buffer {
-    /// Memory for `bytes` bytes, not initialised.
+    /// Memory for `bytes` bytes, not initialised; it goes back to the lot, if there is one.
     ///
     /// # Errors
     /// What the driver says, such as that memory is exhausted.
-    pub(crate) fn new(driver: &Arc<dyn Driver>, bytes: usize) -> Result<Self> {
+    pub(crate) fn new(
+        driver: &Arc<dyn Driver>,
+        bytes: usize,
+        lot: Option<Arc<Lot>>,
+    ) -> Result<Self> {
         let address = driver.allocate(bytes.max(1))?;
-        Ok(Self { driver: Arc::clone(driver), address, bytes })
+        Ok(Self { driver: Arc::clone(driver), address, bytes, lot })
     }
 
-    /// Memory that holds `bytes`.
+    /// Copies to its first bytes.
     ///
     /// # Errors
-    /// As [`Buffer::new`].
-    pub(crate) fn from_bytes(driver: &Arc<dyn Driver>, bytes: &[u8]) -> Result<Self> {
-        let buffer = Self::new(driver, bytes.len())?;
-        if !bytes.is_empty() {
-            driver.upload(buffer.address, bytes)?;
-        }
-        Ok(buffer)
+    /// What the driver says.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
+        assert!(bytes.len() <= self.bytes, "the buffer holds what is written");
+        if bytes.is_empty() { Ok(()) } else { self.driver.upload(self.address, bytes) }
+    }
+
+    /// Whether it goes back to this lot.
+    pub(crate) fn is_of(&self, lot: &Arc<Lot>) -> bool {
+        self.lot.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, lot))
     }
 
     /// Copies the first bytes to the host.
@@ -243,7 +275,29 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.driver.free(self.address, self.bytes.max(1));
+        let bytes = self.bytes.max(1);
+        match &self.lot {
+            Some(lot) => lot.take(self.address, bytes),
+            None => self.driver.free(self.address, bytes),
+        }
+    }
+}
+
+impl Value<'_> {
+    /// The same, for a launch that is kept.
+    pub(crate) fn kept(&self) -> Value<'static> {
+        match *self {
+            Self::Pointer(address, place) => Value::Pointer(address, place),
+            Self::Null => Value::Null,
+            Self::Word(word) => Value::Word(word),
+            Self::Long(long) => Value::Long(long),
+            Self::Real(real) => Value::Real(real),
+            Self::Struct(words) => Value::Kept(words.into()),
+            Self::Kept(ref words) => Value::Kept(words.clone()),
+            Self::Map { address, words, rows, box_rows } => {
+                Value::Map { address, words, rows, box_rows }
+            }
+        }
     }
 }
 

@@ -100,7 +100,7 @@ impl Network {
         }
         let rounding = if *rival == Rival::Tf32 { Rounding::Tensor } else { Rounding::Single };
         let (a, b) = ((&reals, false), (&layer.weights, true));
-        cuda.device().gemm(&Gemm { size, a, b, c: &sums.data, rounding })?;
+        cuda.gemm(&Gemm { size, a, b, c: &sums.data, rounding })?;
         Ok(sums)
     }
 }
