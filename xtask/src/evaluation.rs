@@ -29,6 +29,10 @@ pub struct Evaluation {
     pub mistakes: Vec<Mistake>,
     /// The first layer's weights, where they are one plane of signs.
     pub filters: Option<Filters>,
+    /// Share of 2-D kernels that differ, of every hidden layer; none for layers without such kernels,
+    /// and no layer in results of earlier versions and of networks that are not frozen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<Option<f64>>,
 }
 
 /// A misclassified image.
@@ -141,6 +145,11 @@ impl Evaluation {
             self.mistakes.iter().all(known),
             "`mistakes` of a class beyond the {classes} named"
         );
+        let share = |share: &f64| (0.0..=1.0).contains(share);
+        ensure!(
+            self.kernels.iter().flatten().all(share),
+            "a share in the field `kernels` is not from 0 to 1"
+        );
         Ok(())
     }
 }
@@ -171,6 +180,7 @@ pub mod tests {
                 of: 256,
                 image: image(),
             }),
+            kernels: vec![Some(0.5), Some(0.25), None],
         }
     }
 
@@ -187,6 +197,7 @@ pub mod tests {
             ("\"margin\":", "\"x\":", "`margin`"),
             ("[0,10]", "[0]", "2 rows and columns"),
             ("\"predicted\":1", "\"predicted\":2", "class beyond the 2"),
+            ("[0.5,", "[1.5,", "`kernels` is not from 0 to 1"),
             ("iVBOR", "javascript:", "no PNG file"),
             ("{", "", "line 1 column"),
         ] {

@@ -1,17 +1,25 @@
 //! The data sets by name. A new one is a file of its own and a row of the table here.
 
 use crate::published::Published;
-use crate::{Dataset, Error, Lookup, Result, cifar10, cifar10_jpeg, digits, mnist, svhn};
+use crate::{
+    Dataset, Error, Lookup, Result, cifar10, cifar10_jpeg, digits, mnist, own_images, svhn,
+};
 
 /// All data sets.
-static SOURCES: [Source; 5] =
-    [digits::SOURCE, mnist::SOURCE, cifar10::SOURCE, cifar10_jpeg::SOURCE, svhn::SOURCE];
+static SOURCES: [Source; 6] = [
+    digits::SOURCE,
+    mnist::SOURCE,
+    cifar10::SOURCE,
+    cifar10_jpeg::SOURCE,
+    svhn::SOURCE,
+    own_images::SOURCE,
+];
 
 /// What a data set tells the catalogue.
 pub(crate) struct Source {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    /// Its files, if it has any.
+    /// Its files, if any are published.
     pub(crate) published: Option<&'static Published>,
     /// Says where the data set comes from, without reading it.
     pub(crate) place: fn(&Lookup) -> Result<String>,
@@ -71,7 +79,7 @@ mod tests {
     fn data_sets_go_by_name() {
         let listings = catalog(&Lookup::default());
         let names: Vec<_> = listings.iter().map(|listing| listing.name).collect();
-        assert_eq!(names, ["digits", "mnist", "cifar10", "cifar10-jpeg", "svhn"]);
+        assert_eq!(names, ["digits", "mnist", "cifar10", "cifar10-jpeg", "svhn", "images"]);
         assert_eq!(listings[0].place.as_deref().unwrap(), "drawn when loaded");
         assert!(matches!(listings[1].place, Err(Error::Missing { name: "mnist", .. })));
     }
@@ -81,7 +89,8 @@ mod tests {
         let error = load("minst", &Lookup::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no data set `minst`; known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`, `svhn`"
+            "no data set `minst`; known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`, `svhn`, \
+             `images`"
         );
     }
 }

@@ -23,6 +23,7 @@ pub mod class_folders;
 mod digits;
 pub mod idx;
 mod mnist;
+mod own_images;
 mod svhn;
 
 mod archive;

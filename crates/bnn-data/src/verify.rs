@@ -13,7 +13,7 @@ pub struct Verified {
     pub name: &'static str,
     /// The folder that holds all or some of the files, or else all folders that were looked into.
     pub looked: Vec<PathBuf>,
-    /// The files; none if the data set needs none.
+    /// The files; none if none are published.
     pub files: Vec<VerifiedFile>,
     /// How to get the data set.
     remedy: &'static str,

@@ -347,6 +347,39 @@ fn cifar10_jpeg_is_such_an_archive() {
     assert!(error.to_string().contains("not 92692480"), "{error}");
 }
 
+#[test]
+fn any_folder_or_archive_is_the_data_set_images() {
+    let (bare, desk) = (folder(&files()), tempfile::tempdir().unwrap());
+    let want = load("images", &lookup(bare.path())).unwrap();
+    assert_eq!(
+        (&*want.name, want.train.len(), want.class_names()[2].as_str()),
+        ("images", 12, "cow")
+    );
+    // As a file that is named itself, and under its own name in a folder.
+    for (name, bytes) in [
+        ("pets.tar", archive(&files())),
+        ("pets.tar.gz", gzip(&archive(&files()))),
+        ("images.tar", archive(&files())),
+        ("images.tar.gz", gzip(&archive(&files()))),
+    ] {
+        let path = desk.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let place = if name.starts_with("pets") { &path } else { desk.path() };
+        assert_eq!(load("images", &lookup(place)).unwrap(), want, "{name}");
+        std::fs::remove_file(path).unwrap();
+    }
+    let error = load("images", &lookup(desk.path())).unwrap_err();
+    assert!(matches!(&error, Error::Missing { name: "images", .. }), "{error}");
+    for word in ["train/<class>/", ".tar.gz", "--data-dir", "`digits`"] {
+        assert!(error.to_string().contains(word), "{error} lacks {word}");
+    }
+    std::fs::rename(bare.path(), desk.path().join("images")).unwrap();
+    assert_eq!(load("images", &lookup(desk.path())).unwrap(), want);
+    std::fs::remove_dir_all(desk.path().join("images/test")).unwrap();
+    let error = load("images", &lookup(desk.path())).unwrap_err().to_string();
+    assert!(error.contains("images, test: there are no images"), "{error}");
+}
+
 /// The real archive, where it is.
 #[test]
 fn cifar10_jpeg_has_every_class_in_every_split() {

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bnn_core::{BitMatrix, Frozen, Gather, Grid, Input, Planes};
 use bnn_data::Dataset;
+use bnn_train::kernels::unique_share;
 use bnn_train::run::input;
 use bnn_train::{Judged, Mistake, Outcome};
 use serde::Serialize;
@@ -36,6 +37,8 @@ struct Evaluation<'a> {
     mistakes: Vec<Shown<'a>>,
     /// None for real weights and for weights of several planes.
     filters: Option<Filters>,
+    /// Share of 2-D kernels that differ, of every hidden layer; none for layers without such kernels.
+    kernels: Vec<Option<f64>>,
 }
 
 /// A mistake with its image.
@@ -78,6 +81,7 @@ pub fn bytes(judged: &Judged, outcome: &Outcome, data: &Dataset) -> Result<Vec<u
             .map(|mistake| show(mistake, data))
             .collect::<Result<_>>()?,
         filters: frozen.as_ref().map(filters).transpose()?.flatten(),
+        kernels: frozen.iter().flat_map(|model| model.hidden.iter().map(unique_share)).collect(),
     };
     Ok(serde_json::to_vec(&evaluation)?)
 }

@@ -80,6 +80,8 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
     svhn         house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
                  absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    images       images of your own, PNG or JPEG, in train/<class>/ and test/<class>/
+                 absent: data set `images` is not in DESK/cache/bnn; name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` needs no files
     ");
     for file in FILES {
         desk.write(&format!("cache/bnn/mnist/{file}.gz"), b"");
@@ -95,6 +97,8 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
     svhn         house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
                  absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    images       images of your own, PNG or JPEG, in train/<class>/ and test/<class>/
+                 absent: data set `images` is not in DESK/cache/bnn; name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` needs no files
     ");
     fs::remove_file(desk.path("cache/bnn/mnist/t10k-labels-idx1-ubyte.gz")).unwrap();
     let rows = desk.json("data list", 0);
@@ -146,12 +150,15 @@ fn files_are_verified() {
 #[test]
 fn a_set_without_files_has_nothing_to_fetch_or_verify() {
     let desk = Desk::new();
-    assert_eq!(desk.bnn("data fetch digits", 0).0, "digits needs no files\n");
-    assert_eq!(desk.bnn("data verify digits", 0).0, "digits needs no files\n");
+    for name in ["digits", "images"] {
+        let told = format!("{name} has no published files\n");
+        assert_eq!(desk.bnn(&format!("data fetch {name}"), 0).0, told);
+        assert_eq!(desk.bnn(&format!("data verify {name}"), 0).0, told);
+    }
     assert!(
         desk.bnn("data fetch imagenet", 1)
             .1
-            .contains("known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`, `svhn`")
+            .contains("known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`, `svhn`, `images`")
     );
     assert!(!desk.path("cache").exists());
 }

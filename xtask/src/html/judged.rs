@@ -1,6 +1,6 @@
 //! What the networks get wrong, and what their first layers look for.
 
-use super::element::{absent, details, escape, heading, picture};
+use super::element::{absent, cells, details, escape, heading, paragraph, picture};
 use crate::evaluation::{Evaluation, Mistake};
 use crate::record::Record;
 use crate::summary::Row;
@@ -37,12 +37,41 @@ pub fn filters(rows: &[Row]) -> String {
     })
 }
 
+/// How many of the 2-D kernels of convolutions differ, of the first seed of every row.
+pub fn kernels(rows: &[Row]) -> String {
+    let percent = |share: &f64| format!("{:.0}", 100.0 * share);
+    let of = |row: &Row| {
+        let (record, told) = first(row)?;
+        let shares: Vec<f64> = told.kernels.iter().flatten().copied().collect();
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        let layers: Vec<String> = shares.iter().map(percent).collect();
+        (!shares.is_empty()).then(|| vec![title(record, told), layers.join(", "), percent(&mean)])
+    };
+    let lines: Vec<Vec<String>> = rows.iter().filter_map(of).collect();
+    if lines.is_empty() {
+        return absent(
+            "not run: no result here tells how many kernels of its convolutions differ; those of \
+             earlier versions do not",
+        );
+    }
+    let head = ["network", "distinct %, layer by layer", "mean %"].map(String::from);
+    paragraph(
+        "For every input channel the kernels that act on it and differ, over the outputs, a kernel and \
+         its negative counted as one. In the paper: 42 % on average, in the CIFAR-10 network after 500 \
+         epochs. Narrow layers have larger shares, since a 3 x 3 kernel is one of only 256: of random \
+         signs 79 % differ at 128 outputs and 43 % at 512.",
+    ) + &cells(&head, &lines)
+}
+
+/// The first seed of a row that tells what its network gets wrong.
+fn first(row: &Row) -> Option<(&Record, &Evaluation)> {
+    row.records.iter().find_map(|record| Some((record, record.evaluation.as_ref()?)))
+}
+
 /// What every row has to show, folded up but for the first.
 fn shown(rows: &[Row], how: &str, show: impl Fn(&Evaluation) -> Option<String>) -> String {
     let of = |row: &Row| {
-        let told =
-            row.records.iter().find_map(|record| Some((record, record.evaluation.as_ref()?)));
-        let (record, evaluation) = told?;
+        let (record, evaluation) = first(row)?;
         Some((title(record, evaluation), show(evaluation)?))
     };
     let all: Vec<(String, String)> = rows.iter().filter_map(of).collect();

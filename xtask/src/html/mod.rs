@@ -90,6 +90,7 @@ fn sections(report: &Report<'_>) -> Vec<Section> {
         section("curves", "Figure 1: training curves", results::curves(rows)),
         section("flips", "Sign flips", results::flips(rows)),
         section("filters", "First-layer filters", judged::filters(rows)),
+        section("kernels", "Distinct 2-D kernels", judged::kernels(rows)),
         section("confusion", "Confusion", judged::confusion(rows)),
         section("mistakes", "Worst mistakes", judged::mistakes(rows)),
         section("speed", "Figure 3: speed", speed::section(benches)),

@@ -59,6 +59,8 @@ fn the_page_is_well_formed_and_escapes_text() {
     assert!(words(&document, "mistakes").contains("cat, taken for <dog>"));
     assert!(words(&document, "results").contains("changes that are in no commit"));
     assert!(!words(&document, "filters").contains("not run"));
+    let kernels = words(&document, "kernels");
+    assert!(kernels.contains("50, 25") && kernels.contains("38"), "{kernels}");
     let speed = words(&document, "speed");
     for told in ["kernels.cuda: Figure 3 on a GPU", "cuBLAS f32", "23 and 3.4", "one GPU"] {
         assert!(speed.contains(told), "{told} is not in: {speed}");
@@ -105,7 +107,8 @@ fn without_results_every_section_says_so() {
 #[test]
 fn the_judged_sections_look_like_this() {
     let (rows, ..) = full();
-    let sections = [judged::filters(&rows), judged::confusion(&rows), judged::mistakes(&rows)];
+    let sections =
+        [judged::filters, judged::kernels, judged::confusion, judged::mistakes].map(|of| of(&rows));
     insta::assert_snapshot!(sections.concat());
 }
 

@@ -78,7 +78,7 @@ pub struct Failure {
 pub struct Fetched {
     /// Name of the data set.
     pub name: &'static str,
-    /// The folder of its files; none if it needs no files.
+    /// The folder of its files; none if no files of it are published.
     pub folder: Option<PathBuf>,
     /// Its files.
     pub files: Vec<FetchedFile>,

@@ -172,7 +172,7 @@ fn fetched_json(Fetched { name, folder, files }: &Fetched) -> Value {
 }
 
 fn no_files(name: &str) -> Result<()> {
-    output::line(&format!("{name} needs no files"))
+    output::line(&format!("{name} has no published files"))
 }
 
 fn run_verify(args: &Verify) -> Result<()> {

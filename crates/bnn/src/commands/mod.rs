@@ -25,7 +25,7 @@ const BATCH: usize = 1000;
 /// Where data sets are looked for.
 #[derive(clap::Args)]
 pub struct DataDir {
-    /// Folder of the data sets; otherwise $BNN_DATA, then the user's cache folder.
+    /// Folder of the data sets, or for `images` theirs or their archive; otherwise $BNN_DATA, then the user's cache folder.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -54,8 +54,22 @@ impl DataDir {
         Lookup::new(self.data_dir.clone())
     }
 
+    /// Loads a data set; where its files are damaged, the error says how to tell which.
     fn load(&self, name: &str) -> Result<Dataset> {
-        Ok(bnn_data::load(name, &self.lookup())?)
+        use bnn_data::Error::{Damaged, Entry};
+        let remedy = || {
+            format!(
+                "data set `{name}` is damaged, or another one (`bnn data verify {name}` tells which \
+                 files are not as published: remove those and get them again)"
+            )
+        };
+        match bnn_data::load(name, &self.lookup()) {
+            // A user's own images were never published.
+            Err(error @ (Damaged { .. } | Entry { .. })) if name != "images" => {
+                Err(error).with_context(remedy)
+            }
+            loaded => Ok(loaded?),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ fn damaged_data_is_named() {
     let labels = "train-labels-idx1-ubyte";
     let whole = idx(3, &[60, 28, 28], 7);
     desk.mnist(images, &whole[..whole.len() / 2]);
-    desk.fails(MNIST, 1, &[images, "byte"]);
+    desk.fails(MNIST, 1, &[images, "byte", "`bnn data verify mnist` tells which files"]);
     desk.mnist(images, &idx(1, &[60], 7));
     desk.fails(MNIST, 1, &[images, "byte"]);
     desk.mnist(labels, &idx(1, &[60], 10));

@@ -109,6 +109,12 @@ fn the_description_is_the_same_in_json_and_in_the_model() {
     assert_eq!((&start["steps_per_epoch"], &start["images"]["train"]), (&4.into(), &200.into()));
     let inspected = desk.works("inspect run/model.safetensors --json");
     let inspected: Value = serde_json::from_str(&inspected).unwrap();
+    let told = fs::read(desk.0.path().join("run/evaluation.json")).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let kernels = inspected["layers"].as_array().unwrap().iter().map(|it| &it["unique_kernels"]);
+    let kernels: Vec<&Value> = kernels.take(3).collect(); // of the hidden layers
+    assert_eq!(told["kernels"].as_array().unwrap().iter().collect::<Vec<_>>(), kernels);
+    assert!(kernels[0].is_f64() && kernels[2].is_null(), "{kernels:?}");
     let summary = &start["summary"];
     assert_eq!(summary["total"], inspected["total"]);
     assert_eq!(summary["model_bytes"], inspected["file_bytes"]);
