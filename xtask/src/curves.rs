@@ -78,19 +78,20 @@ impl Scale {
 
     /// The shares that have a line: three of them or more, as round as that allows.
     fn shares(&self) -> Vec<f64> {
-        let digits: [Vec<f64>; 4] = [
-            vec![1.0],
-            vec![1.0, 2.0, 5.0],
-            vec![1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
-            (10..100).map(|tenths| f64::from(tenths) / 10.0).collect(),
+        // A scale spans a factor of 2.88 or more, in which the last of these has three shares anywhere.
+        let digits: [&[f64]; 4] = [
+            &[1.0],
+            &[1.0, 2.0, 5.0],
+            &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+            &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
         ];
         let inside = |share: &f64| (self.lowest..=self.highest).contains(share);
-        let of = |digits: &Vec<f64>| -> Vec<f64> {
+        let of = |digits: &[f64]| -> Vec<f64> {
             let decades = (-6..=1).map(|power| 10f64.powi(power));
             let all = decades.flat_map(|decade| digits.iter().map(move |digit| digit * decade));
             all.filter(inside).collect()
         };
-        let mut shares = digits.iter().map(of);
+        let mut shares = digits.into_iter().map(of);
         shares.find(|shares| shares.len() >= 3).unwrap_or_default()
     }
 
@@ -148,8 +149,19 @@ mod tests {
         assert_eq!(shares(0.0009, 0.9), "0.1 1 10");
         assert_eq!(shares(0.009, 0.06), "1 2 5");
         assert_eq!(shares(0.15, 0.45), "15 20 30 40");
-        assert_eq!(shares(0.439, 0.471), "44 45 46 47");
+        assert_eq!(shares(0.0505, 0.146), "6 7 8 10 12");
         assert_eq!([1.1, 12.5, 0.1].map(round_step), [2.0, 20.0, 1.0]);
+    }
+
+    #[test]
+    fn lines_are_few_and_three_at_least() {
+        for lowest in (100..1000).map(|share| f64::from(share) / 1e4) {
+            for factor in [1.0, 2.0, 5.0, 10.0] {
+                let scale = Scale::of(2, || [lowest, lowest * factor].into_iter());
+                let count = scale.shares().len();
+                assert!((3..=8).contains(&count), "{count} lines from {lowest} by {factor}");
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! there to scores that stay there.
 //!
 //! The scores are compared with those of the plain kernels first; then kernels take turns, with the
-//! whole network, launched and replayed as a CUDA graph, and with its first layer alone, of bytes. Weights and cuts are drawn: the time
-//! does not depend on them. `benches/peers/network_gpu.py` times the same networks in bf16 by PyTorch.
+//! whole network, launched and replayed as a CUDA graph, and with its first layer alone, of bytes.
+//! Weights and cuts are drawn: the time does not depend on them. `benches/peers/network_gpu.py` times the
+//! same networks in bf16 by PyTorch.
 //!
 //! `cargo run --release -p bnn-cuda --example network -- mlp 10000`
 

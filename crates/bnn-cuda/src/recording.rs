@@ -94,7 +94,7 @@ impl Tape {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this thread records does something with.
+    /// Does something with what this thread records, if it does.
     fn with<R>(&self, something: impl FnOnce(&mut Reel) -> R) -> Option<R> {
         let this = std::thread::current().id();
         self.reel().as_mut().filter(|reel| reel.thread == this).map(something)
@@ -111,7 +111,8 @@ impl Tape {
     }
 }
 
-/// Ends a recording also where the network fails or panics.
+/// Ends a recording also where the network fails or panics. One that was stopped is gone, and another
+/// thread may have begun the next.
 struct Taping<'a>(&'a Tape);
 
 impl<'a> Taping<'a> {
@@ -133,6 +134,25 @@ impl<'a> Taping<'a> {
 
 impl Drop for Taping<'_> {
     fn drop(&mut self) {
-        *self.0.reel() = None;
+        let this = std::thread::current().id();
+        self.0.reel().take_if(|reel| reel.thread == this);
+    }
+}
+
+#[cfg(all(test, feature = "emulation"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_recording_leaves_that_of_another_thread() {
+        let cuda = Cuda::emulated("plain").unwrap();
+        let taping = Taping::start(&cuda).unwrap();
+        drop(cuda.tape().reel().take()); // what `stop` does first
+        std::thread::scope(|threads| {
+            let other = || std::mem::forget(Taping::start(&cuda).unwrap());
+            threads.spawn(other).join().unwrap();
+        });
+        drop(taping);
+        assert!(cuda.tape().reel().is_some());
     }
 }

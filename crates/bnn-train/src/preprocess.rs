@@ -214,16 +214,20 @@ pub(crate) fn keep(transform: &Transform, folder: &Path) -> Result<()> {
 }
 
 /// Removes from the folder of a run what was fitted for models that are no longer there, whole or half
-/// written; a model that somebody put aside in the folder keeps its own.
+/// written; a model that somebody put aside in the folder keeps its own. Where something cannot be read
+/// that may be a model, nothing is removed.
 pub(crate) fn remove_others(transform: Option<&Transform>, folder: &Path) -> Result<()> {
     let failed = |path: &Path, source| Error::File { path: path.into(), source };
     let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let entries = entries.map_err(|source| failed(folder, source))?;
     let paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
     let (fits, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_fit(path));
+    let Ok(named) = others.iter().map(|path| fit_of(path)).collect::<std::io::Result<Vec<_>>>()
+    else {
+        return Ok(());
+    };
     let own = transform.map(|transform| file_name(transform.digest()));
-    let kept: Vec<String> =
-        own.into_iter().chain(others.iter().filter_map(|path| fit_of(path))).collect();
+    let kept: Vec<String> = named.into_iter().flatten().chain(own).collect();
     let unused = |path: &&PathBuf| !kept.iter().any(|name| path.ends_with(name));
     fits.iter()
         .filter(unused)
@@ -240,13 +244,13 @@ fn is_fit(path: &Path) -> bool {
 }
 
 /// The name of the fit that a model wants beside it; none for what is no model.
-fn fit_of(path: &Path) -> Option<String> {
+fn fit_of(path: &Path) -> std::io::Result<Option<String>> {
     let checkpoint = path.ends_with(CHECKPOINT_FILE); // hundreds of megabytes, and of this run
     if checkpoint || path.extension() != Some(OsStr::new("safetensors")) {
-        return None;
+        return Ok(None);
     }
-    let model = Frozen::from_bytes(&std::fs::read(path).ok()?).ok()?;
-    model.preprocess.map(|done| file_name(&done.digest))
+    let model = Frozen::from_bytes(&std::fs::read(path)?).ok();
+    Ok(model.and_then(|model| model.preprocess).map(|done| file_name(&done.digest)))
 }
 
 fn whitens(steps: &[Step]) -> bool {

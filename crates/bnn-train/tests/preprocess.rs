@@ -332,7 +332,11 @@ fn nothing_is_removed_that_a_model_in_the_folder_needs() {
     assert_eq!(fits(folder.path()), want);
     let network = Frozen::from_bytes(&fs::read(&aside).unwrap()).unwrap();
     assert_eq!(&for_model(&network, &aside).unwrap().unwrap(), old.preparation().unwrap());
-    fs::remove_file(aside).unwrap();
+    fs::remove_file(&aside).unwrap();
+    fs::create_dir(&aside).unwrap();
+    train(&spec, &new, folder.path());
+    assert_eq!(fits(folder.path()), want, "what cannot be read may be a model");
+    fs::remove_dir(aside).unwrap();
     train(&spec, &new, folder.path());
     assert_eq!(fits(folder.path()).len(), 2, "its own, and what is no fit");
 }

@@ -7,7 +7,7 @@ pub use bnn_core as core;
 pub use bnn_data as data;
 pub use bnn_train as train;
 
-pub use select::{BackendStatus, Gpu, WithBackend, backends, gpu, with_backend};
+pub use select::{BackendStatus, Gpu, WithBackend, backends, check_gpu, gpu, with_backend};
 
 /// The example of the workspace's README, as a doctest.
 #[cfg(doctest)]

@@ -134,16 +134,25 @@ pub type Gpu = bnn_cuda::Cuda;
 #[derive(Clone, Copy, Debug)]
 pub enum Gpu {}
 
+/// Refuses names that are no GPU's; the GPU itself need not be here.
+///
+/// # Errors
+/// [`Error::Unavailable`], saying what GPUs are called.
+pub fn check_gpu(name: &str) -> Result<()> {
+    if name.split(':').next() == Some("cuda") {
+        return Ok(());
+    }
+    let why = "a GPU is `cuda`, or `cuda:1` and so on";
+    Err(Error::unavailable(format!("GPU `{name}`"), why))
+}
+
 /// The GPU of a name such as `cuda` or `cuda:1`, by itself rather than as a backend for a job.
 ///
 /// # Errors
 /// [`Error::Unavailable`] for a name that is no GPU's, for one that is not usable here, and in a build
 /// without the feature `cuda`.
 pub fn gpu(name: &str) -> Result<Gpu> {
-    if name.split(':').next() != Some("cuda") {
-        let why = "a GPU is `cuda`, or `cuda:1` and so on";
-        return Err(Error::unavailable(format!("GPU `{name}`"), why));
-    }
+    check_gpu(name)?;
     #[cfg(feature = "cuda")]
     return cuda(name, "");
     #[cfg(not(feature = "cuda"))]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bnn::{Gpu, gpu};
+use bnn::{Gpu, check_gpu, gpu};
 use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
 
 use crate::commands::{DataDir, eval, for_network, read_model};
@@ -13,7 +13,8 @@ use crate::output;
 /// How much slower than the best kernel the one that is taken may be, to pass the check.
 const ALLOWED: f64 = 1.05;
 
-/// Time products, gradients and whole networks against what could be taken instead.
+/// Time products, layers, gradients, steps of training and whole networks against what could be taken
+/// instead.
 ///
 /// Every contender's result is checked first. Then all take turns on the same threads: times are
 /// medians, ratios are medians of the ratios within a round. Shares are of what this processor
@@ -90,25 +91,11 @@ pub fn run(args: &Args) -> Result<()> {
         let peaks = peaks();
         return if args.json { output::json(&peaks) } else { print_peaks(&peaks) };
     }
-    let mut chosen = match (&args.model, &args.data) {
-        (Some(model), Some(data)) => vec![model_case(model, data, &args.data_dir)?],
-        _ => choose(&args.only),
-    };
-    ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
-    if args.backend != PROCESSOR {
-        keep_those_on_gpus(&mut chosen, args)?;
-    }
-    if args.check {
-        chosen.retain(|case| case.adds <= LARGEST_CHECKED);
-        ensure!(
-            !chosen.is_empty(),
-            "--check leaves cases out that are so large: take smaller ones"
-        );
-    }
     if args.list {
-        return chosen.iter().try_for_each(|case| output::line(&case.name));
+        return chosen(args)?.iter().try_for_each(|case| output::line(&case.name));
     }
-    let stand = stand(args)?;
+    let stand = stand(args)?; // before a data set is read
+    let chosen = chosen(args)?;
     let budget = Duration::try_from_secs_f64(args.seconds);
     let budget = budget.with_context(|| format!("--seconds {}", args.seconds))?;
     let mut slow = Vec::new();
@@ -133,6 +120,26 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The cases asked for that can be timed as asked for.
+fn chosen(args: &Args) -> Result<Vec<Case>> {
+    let mut chosen = match (&args.model, &args.data) {
+        (Some(model), Some(data)) => vec![model_case(model, data, &args.data_dir)?],
+        _ => choose(&args.only),
+    };
+    ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
+    if args.backend != PROCESSOR {
+        keep_those_on_gpus(&mut chosen, args)?;
+    }
+    if args.check {
+        chosen.retain(|case| case.adds <= LARGEST_CHECKED);
+        ensure!(
+            !chosen.is_empty(),
+            "--check leaves cases out that are so large: take smaller ones"
+        );
+    }
+    Ok(chosen)
+}
+
 /// Leaves out what is timed on the processor alone.
 fn keep_those_on_gpus(chosen: &mut Vec<Case>, Args { only, backend, .. }: &Args) -> Result<()> {
     chosen.retain(Case::on_gpus);
@@ -150,11 +157,15 @@ enum Stand {
 /// The backend that is no GPU.
 const PROCESSOR: &str = "cpu";
 
-/// What chooses among the processor's kernels chooses nothing on a GPU.
+/// What is no processor is a GPU, on which what chooses among the processor's kernels chooses nothing.
 fn check_stand(args: &Args) -> Result<()> {
+    if args.backend == PROCESSOR {
+        return Ok(());
+    }
+    check_gpu(&args.backend)?;
     let of_processor = args.kernel.is_some() || args.check || args.peaks || args.threads != 1;
     ensure!(
-        args.backend == PROCESSOR || !of_processor,
+        !of_processor,
         "--kernel, --check, --peaks and --threads are for the processor: leave them out, or --backend"
     );
     Ok(())

@@ -30,6 +30,7 @@ fn cases_are_named() {
     }
     let on_gpus = desk.works("bench --list --backend cuda"); // names need no GPU
     assert!(on_gpus.contains("square/8192\n") && !on_gpus.contains("gradient/"), "{on_gpus}");
+    desk.fails("bench --list --backend abacus", 3, &["GPU `abacus`", "cuda:1"]);
     desk.fails("bench --check --only square/8192", 1, &["--check", "take smaller ones"]);
     desk.fails("bench --only triangle", 1, &["no case contains `triangle`", "--list"]);
     desk.fails("bench --only dense/b1/577 --kernel mmx", 3, &["cpu/mmx", "portable"]);
@@ -50,6 +51,8 @@ fn a_gpu_that_is_not_here_is_named_with_its_remedy() {
     }
     let why = cuda.split_once("absent").unwrap().1.trim();
     desk.fails("bench --backend cuda --only square/1024", 3, &["backend `cuda", why]);
+    // Before the data set is looked for, and the model read.
+    desk.fails("bench --backend cuda --model none --data mnist", 3, &["backend `cuda", why]);
 }
 
 #[test]
