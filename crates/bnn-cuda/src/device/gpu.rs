@@ -440,8 +440,7 @@ fn is_lost(DriverError(error): DriverError) -> bool {
     use sys::cudaError_enum::*;
     matches!(
         error,
-        CUDA_ERROR_DEVICE_UNAVAILABLE
-            | CUDA_ERROR_ECC_UNCORRECTABLE
+        CUDA_ERROR_ECC_UNCORRECTABLE
             | CUDA_ERROR_NVLINK_UNCORRECTABLE
             | CUDA_ERROR_CONTAINED
             | CUDA_ERROR_ILLEGAL_ADDRESS

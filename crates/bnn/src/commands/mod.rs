@@ -25,7 +25,7 @@ const BATCH: usize = 1000;
 /// Where data sets are looked for.
 #[derive(clap::Args)]
 pub struct DataDir {
-    /// Folder of the data sets, or for `images` theirs or their archive; otherwise $BNN_DATA, then the user's cache folder.
+    /// Folder of the data sets; for `images`, their own folder or archive; otherwise $BNN_DATA, then the user's cache folder.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
