@@ -9,6 +9,9 @@ const FINISH: &str = include_str!("../../kernels/finish.cuh");
 /// In front of every file whose warps feed tensor cores.
 const MMA: &str = include_str!("../../kernels/mma.cuh");
 
+/// In front of the file whose products are asynchronous.
+const WGMMA: &str = include_str!("../../kernels/wgmma.cuh");
+
 /// A file of kernels.
 pub(super) struct Source {
     /// Its name, without the ending.
@@ -32,7 +35,7 @@ macro_rules! sources {
 pub(super) static SOURCES: [Source; 10] = sources![
     "coding" [],
     "gather" [],
-    "hopper" [FINISH],
+    "hopper" [FINISH, WGMMA],
     "int8" [FINISH, MMA],
     "norm" [],
     "pool" [],
