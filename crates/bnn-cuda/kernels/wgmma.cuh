@@ -4,7 +4,7 @@
 // A row of a tile is 128 bytes, as wide as the swizzle: the 16 bytes at an address lie where its bits
 // 4 to 6 are exclusive-ored with its bits 7 to 9. Tiles begin at whole kilobytes.
 
-constexpr int ROW_BYTES = 128;     // of a tile
+constexpr int ROW_BYTES = STAGE_WORDS * 4; // of a tile
 constexpr int GROUP = 128;         // threads of a warpgroup
 
 // What 32 bytes of a row hold: 256 bits, or 32 unsigned numbers.
@@ -63,6 +63,7 @@ inline void copy_box(void* to, const TensorMap* map, int word, int row, Barrier*
 }
 
 inline uint64_t describe(const void* tile) { return shared_address(tile) >> 4; }
+inline void show_copies() {}
 inline void start_mma() {}
 inline void commit_mma() {}
 template <int LEFT> void wait_mma() {}
@@ -102,10 +103,6 @@ struct alignas(64) TensorMap { char bytes[128]; };
 
 using Barrier = uint64_t;
 
-__device__ __forceinline__ unsigned shared_address(const void* pointer) {
-    return (unsigned)__cvta_generic_to_shared(pointer);
-}
-
 __device__ __forceinline__ void barrier_start(Barrier* barrier, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals));
 }
@@ -139,6 +136,11 @@ __device__ __forceinline__ void copy_box(void* to, const TensorMap* map, int wor
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
                  "[%0], [%1, {%2, %3}], [%4];" ::"r"(shared_address(to)), "l"(map), "r"(word),
                  "r"(row), "r"(shared_address(barrier)) : "memory");
+}
+
+// What this thread has copied is there for wgmma as well, which sees shared memory its own way.
+__device__ __forceinline__ void show_copies() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 // Describes rows of 128 bytes, swizzled by the copy engine, eight rows to the next kilobyte.

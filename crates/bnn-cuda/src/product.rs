@@ -366,27 +366,13 @@ impl<'a> Product<'a> {
         let (m, n) = self.shape;
         let columns = self.columns(finish[9] != 0);
         let tile = Tile::choose(self.cuda, (m, columns), a.depth(pass.planes, w.layout));
-        let (a_at, w_at) = (a.at(pass.first), w.at(pass.w));
-        let (a_value, w_value) = match tile.copied {
-            false => (
-                Value::Pointer(a_at, a.bits.buffer().place()),
-                Value::Pointer(w_at, w.bits.buffer().place()),
-            ),
-            true => (
-                Value::Map {
-                    address: a_at,
-                    words: a.stride,
-                    rows: a.rows * pass.planes,
-                    box_rows: tile.rows as u32,
-                },
-                Value::Map {
-                    address: w_at,
-                    words: w.stride,
-                    rows: w.rows,
-                    box_rows: tile.columns as u32,
-                },
-            ),
+        let moves = tile.takes == Takes::Windows;
+        let a_value = if tile.copied && !moves {
+            a.map(pass.first, pass.planes, tile.rows)
+        } else {
+            a.pointer(pass.first)
         };
+        let w_value = if tile.copied { w.map(pass.w, 1, tile.columns) } else { w.pointer(pass.w) };
         let pixels = a.pixels(&self.windows);
         let mut values = vec![
             a_value,
@@ -397,7 +383,7 @@ impl<'a> Product<'a> {
             (pass.planes as i32).into(),
             Value::Struct(finish),
         ];
-        values.extend((tile.takes == Takes::Windows).then_some(Value::Struct(&pixels)));
+        values.extend(moves.then_some(Value::Struct(&pixels)));
         self.cuda.launch(tile.kernel, tile.shape(self.cuda, (m, columns))?, &values)
     }
 }
@@ -432,6 +418,21 @@ impl<'a> Operand<'a> {
     /// Address of a bit matrix.
     fn at(&self, plane: usize) -> u64 {
         self.bits.buffer().address() + (plane * self.rows * self.stride * size_of::<u32>()) as u64
+    }
+
+    /// A bit matrix, for kernels whose threads copy it.
+    fn pointer(&self, plane: usize) -> Value<'static> {
+        Value::Pointer(self.at(plane), self.bits.buffer().place())
+    }
+
+    /// So many bit matrices as one, for the copy engine, in boxes of so many rows.
+    fn map(&self, first: usize, planes: usize, box_rows: usize) -> Value<'static> {
+        Value::Map {
+            address: self.at(first),
+            words: self.stride,
+            rows: self.rows * planes,
+            box_rows: box_rows as u32,
+        }
     }
 }
 

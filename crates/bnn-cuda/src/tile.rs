@@ -34,7 +34,7 @@ pub(crate) enum Takes {
     Bytes,
     /// The same, and weights that are bytes too.
     Both,
-    /// Windows over images, of one such plane or several.
+    /// Windows over images, of one such plane or, but for `wgmma`, several.
     Windows,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Depth {
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 24] = [
+pub(crate) const TILES: [Tile; 26] = [
     hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
     hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
     hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
@@ -78,6 +78,8 @@ pub(crate) const TILES: [Tile; 24] = [
     hopper("hopper_bytes_256x192", (256, 192), 4, Takes::Both),
     hopper("hopper_bytes_128x256", (128, 256), 4, Takes::Both),
     hopper("hopper_bytes_128x128", (128, 128), 6, Takes::Both),
+    hopper("hopper_windows_128x256", (128, 256), 4, Takes::Windows),
+    hopper("hopper_windows_128x128", (128, 128), 6, Takes::Windows),
     int8("int8_128x128", (128, 128), 256, Takes::Any),
     int8("int8_64x64", (64, 64), 128, Takes::Any),
     int8("int8_32x32", (32, 32), 64, Takes::Any),
@@ -208,8 +210,12 @@ impl Tile {
         windows: bool,
     ) -> Layout {
         let asked = cuda.tile().map(|tile| tile.takes);
-        // The copy engine of Hopper takes rows.
-        let moves = matches!(cuda.family(), Arch::Int8 | Arch::Tensor) && asked != Some(Takes::Any);
+        // On Hopper, where the copy engine takes rows, they have to be asked for until they are measured.
+        let moves = match asked {
+            Some(Takes::Windows) => true,
+            Some(Takes::Any) => false,
+            _ => matches!(cuda.family(), Arch::Int8 | Arch::Tensor),
+        };
         if Self::joins(cuda, planes, words, exists) {
             Layout::Bytes
         } else if windows && moves {
@@ -278,7 +284,7 @@ impl Tile {
             Takes::Planes => layout == Layout::Bits && planes > 1,
             Takes::Any => layout == Layout::Bits,
             Takes::Bytes | Takes::Both => layout == Layout::Bytes,
-            Takes::Windows => layout == Layout::Windows,
+            Takes::Windows => layout == Layout::Windows && (planes == 1 || !self.copied),
         };
         let meets = (self.takes == Takes::Both) == (weights == Layout::Bytes);
         // What a better family also has is its oracle, but for bytes.

@@ -165,6 +165,8 @@ fn wgmma(place: &str, kernels: &[Kernel<'_>], text: &str) {
         ("hopper_128x256", "BGMMA.64x256x256.AND.POPC"),
         ("hopper_128x128", "BGMMA.64x128x256.AND.POPC"),
         ("hopper_planes", "BGMMA.64x128x256.AND.POPC"),
+        ("hopper_windows_128x256", "BGMMA.64x256x256.AND.POPC"),
+        ("hopper_windows_128x128", "BGMMA.64x128x256.AND.POPC"),
         ("hopper_bytes_256x192", "IGMMA.64x192x32.U8.U8"),
         ("hopper_bytes_128x256", "IGMMA.64x256x32.U8.U8"),
         ("hopper_bytes_128x128", "IGMMA.64x128x32.U8.U8"),

@@ -44,10 +44,12 @@ fn windows() -> [Case; 3] {
 
 #[test]
 fn windows_where_they_lie() {
-    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
-    each_kernel_equals_the_definition("windows_", &windows(), signs, false);
-    let digits = |rows, columns, key| planes(&[1, 2], false, rows, columns, key);
-    each_kernel_equals_the_definition("windows_", &windows()[..1], digits, false);
+    for kernels in ["windows_", "hopper_windows_"] {
+        let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+        each_kernel_equals_the_definition(kernels, &windows(), signs, false);
+        let digits = |rows, columns, key| planes(&[1, 2], false, rows, columns, key);
+        each_kernel_equals_the_definition(kernels, &windows()[..1], digits, false);
+    }
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn each_kernel_equals_the_definition(
 ) {
     let names = machine_code::launches().map(|launch| launch.name);
     let names: Vec<_> = names.filter(|name| name.starts_with(kernels)).collect();
-    assert!(names.len() >= 3, "{names:?}");
+    assert!(names.len() >= 2, "{names:?}");
     for case in cases {
         let &(gather, rows, columns, outputs) = case;
         let a = left(rows, columns, Key(7, 0));
