@@ -1,7 +1,6 @@
 //! The preprocessing of a spec: fitted once, kept in files, and found again for a frozen model.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +27,9 @@ const DIGITS: usize = 12;
 
 /// Subfolder of a cache folder that fitted transforms lie in.
 const CACHED: &str = "fitted";
+
+/// Name there of whichever fit is being written.
+const WRITTEN: &str = "fit.part";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,18 +283,20 @@ fn cached(
     let transform = fit(steps, images, care)?;
     let bytes = to_bytes(&transform, Some(key))?;
     let uncached = store(folder, &path, &bytes).err();
-    Ok((transform, uncached.map(|source| Error::File { path, source })))
+    Ok((transform, uncached))
 }
 
-/// Writes a file beside its place under a name of its own, since two runs may fit the same, and moves
-/// it there when it is whole.
-fn store(folder: &Path, path: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+/// Writes a fit beside its place, and moves it there when it is whole.
+///
+/// All fits are written under one name, so that however many runs are killed at it, they leave one file;
+/// runs that share the cache wait for each other.
+fn store(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |path: &Path, source| Error::File { path: path.into(), source };
+    std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+    let lock = folder.join(file::LOCK);
+    let held = file::open_lock(&lock)?;
+    held.lock().map_err(|source| failed(&lock, source))?; // until it is dropped
+    file::write_by(&folder.join(WRITTEN), path, bytes)
 }
 
 fn parse(steps: &[String]) -> std::result::Result<Vec<Step>, String> {

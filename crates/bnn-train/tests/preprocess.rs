@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)] // in helpers too
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
@@ -96,6 +97,15 @@ fn fits(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The fits in a cache, and whatever else lies beside them but the lock.
+fn fitted(cache: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(cache.join("fitted")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|path| !path.ends_with(".lock"));
+    files.sort();
+    files
+}
+
 #[test]
 fn a_frozen_network_reads_what_it_was_trained_on() {
     for chain in [ZCA, LCN] {
@@ -161,12 +171,7 @@ fn only_training_images_are_fitted_to() {
 fn a_fit_is_kept_and_found_again() {
     let cache = tempfile::tempdir().unwrap();
     let spec = spec(ZCA);
-    let fitted = || {
-        let files = fs::read_dir(cache.path().join("fitted")).unwrap();
-        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-        files.sort();
-        files
-    };
+    let fitted = || fitted(cache.path());
     let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path());
     assert!(!there(data()));
     let first = prepared(&spec, data(), Some(cache.path())).unwrap();
@@ -195,6 +200,36 @@ fn a_fit_is_kept_and_found_again() {
         let want = "no fitted preprocessing, or a damaged one (";
         assert!(why.starts_with(&file.display().to_string()) && why.contains(want), "{why}");
         assert!(why.ends_with("); delete this file, and it is fitted anew"), "{why}");
+    }
+}
+
+#[test]
+fn what_a_kill_left_in_the_cache_is_overwritten_by_the_next_fit() {
+    let (cache, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    fs::create_dir(cache.path().join("fitted")).unwrap();
+    fs::write(cache.path().join("fitted/fit.part"), "half of one, of any data set").unwrap();
+    prepared(&spec, data(), Some(cache.path())).unwrap();
+    let [file] = &fitted(cache.path())[..] else { panic!("one file") };
+    assert_eq!(file.extension().unwrap(), "safetensors");
+}
+
+#[test]
+fn runs_that_fit_at_once_do_not_mix_their_files_up() {
+    let (cache, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let all = Barrier::new(6);
+    let of = |stream| bars((200, stream), (50, 2)); // every fit twice
+    let fit = |stream| {
+        all.wait();
+        prepared(&spec, of(stream), Some(cache.path())).unwrap()
+    };
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let runs = [0, 1, 2, 0, 1, 2].map(|stream| scope.spawn(move || (stream, fit(stream))));
+        runs.map(|run| run.join().unwrap()).into()
+    });
+    assert_eq!(fitted(cache.path()).len(), 3);
+    for (stream, made) in made {
+        assert!(is_cached(&spec.preprocess, &of(stream).train, cache.path()));
+        assert_eq!(prepared(&spec, of(stream), Some(cache.path())).unwrap(), made);
     }
 }
 
