@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -18,6 +18,21 @@ pub(crate) const LOCK: &str = ".lock";
 /// [`Error::File`].
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|source| Error::File { path: path.into(), source })
+}
+
+/// Whether something lies at a path.
+///
+/// # Errors
+/// [`Error::File`] where the system cannot tell, as in a folder that may not be looked into: what it
+/// holds must not pass for absent.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    match path.metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(source) => Err(Error::File { path: path.into(), source }),
+    }
 }
 
 /// Writes a file beside its place, and moves it there once it is on disk: whatever happens, the old

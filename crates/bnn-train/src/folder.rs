@@ -62,16 +62,16 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if a new run would destroy an interrupted one, or if a finished one is
-    /// to be resumed.
+    /// to be resumed; [`Error::File`] where the system cannot tell what is there.
     pub fn goes_on(&self, resume: bool) -> Result<bool> {
         let refused = |path, why: &str| Err(Error::Checkpoint { path, why: why.into() });
-        match (resume, self.checkpoint().exists()) {
+        match (resume, file::is_there(&self.checkpoint())?) {
             (false, true) => refused(
                 self.checkpoint(),
                 "this is the state of an interrupted run; go on from it with --resume, or remove \
                  it or name another folder to start anew",
             ),
-            (true, false) if self.model().exists() => refused(
+            (true, false) if file::is_there(&self.model())? => refused(
                 self.model(),
                 "this run has ended and left no checkpoint to go on from; leave out --resume to \
                  train it anew, or name another folder",

@@ -85,7 +85,8 @@ pub struct Care<'a> {
 ///
 /// # Errors
 /// [`Error::Spec`] for images that a step cannot take, [`Error::Preprocess`] for a file in the cache
-/// that is damaged or does not hold what its name says, [`Error::File`] for one that cannot be read.
+/// that is damaged or does not hold what its name says, and for a cache that may not be looked into,
+/// [`Error::File`] for a file that cannot be read.
 pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared> {
     if chain.is_linear() {
         return Ok(Prepared { data, uncached: None });
@@ -102,8 +103,11 @@ pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared
 /// Whether the cache has what [`prepare`] would fit, so that nothing is fitted.
 ///
 /// It reads all images, and of the cache no more than whether the file is there.
-pub fn is_cached(chain: &Chain, images: &Images, cache: &Path) -> bool {
-    whitens(&chain.0) && cached_at(&cache.join(CACHED), &key(&chain.0, images)).exists()
+///
+/// # Errors
+/// [`Error::Preprocess`] where the system cannot tell.
+pub fn is_cached(chain: &Chain, images: &Images, cache: &Path) -> Result<bool> {
+    Ok(whitens(&chain.0) && in_cache(&cached_at(&cache.join(CACHED), &key(&chain.0, images)))?)
 }
 
 /// Fits the steps of a spec: images that they cannot take are the spec's fault.
@@ -120,14 +124,14 @@ fn fit(steps: &[Step], images: &Images, care: &Care<'_>) -> Result<Transform> {
 ///
 /// # Errors
 /// [`Error::Preprocess`] naming the file that is absent, damaged, or not the one that the network was
-/// trained with.
+/// trained with, [`Error::File`] one that cannot be read.
 pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
     let Some(done) = &network.preprocess else { return Ok(None) };
     let at = |path: &Path, why: String| Error::Preprocess { path: path.into(), why };
     let steps = parse(&done.steps).map_err(|why| at(model, why))?;
     let beside = model.with_file_name(file_name(&done.digest));
     let (path, transform) = if whitens(&steps) {
-        if !beside.exists() {
+        if !file::is_there(&beside)? {
             let why = format!(
                 "not there, and the model reads images preprocessed by `{}` as fitted in this file; \
                  copy it from the folder of the run that made the model, or train again",
@@ -263,6 +267,20 @@ fn cached_at(folder: &Path, key: &str) -> PathBuf {
     folder.join(format!("{key}{SUFFIX}"))
 }
 
+/// Whether a file is in the cache.
+fn in_cache(path: &Path) -> Result<bool> {
+    file::is_there(path).map_err(|error| match error {
+        Error::File { path, source } => {
+            let why = format!(
+                "whether it was fitted before cannot be told ({source}); make its folder readable, or \
+                 have XDG_CACHE_HOME name another cache folder"
+            );
+            Error::Preprocess { path, why }
+        }
+        other => other,
+    })
+}
+
 fn cached(
     steps: &[Step],
     images: &Images,
@@ -271,7 +289,7 @@ fn cached(
 ) -> Result<(Transform, Option<Error>)> {
     let key = key(steps, images);
     let path = cached_at(folder, &key);
-    if path.exists() {
+    if in_cache(&path)? {
         let (transform, fitted_to) = read(&path, "delete this file, and it is fitted anew")?;
         if fitted_to.as_ref() == Some(&key) {
             return Ok((transform, None));

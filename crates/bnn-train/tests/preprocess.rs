@@ -172,7 +172,7 @@ fn a_fit_is_kept_and_found_again() {
     let cache = tempfile::tempdir().unwrap();
     let spec = spec(ZCA);
     let fitted = || fitted(cache.path());
-    let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path());
+    let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path()).unwrap();
     assert!(!there(data()));
     let first = prepared(&spec, data(), Some(cache.path())).unwrap();
     assert!(there(data()) && !there(bars((200, 1), (50, 2))));
@@ -228,7 +228,7 @@ fn runs_that_fit_at_once_do_not_mix_their_files_up() {
     });
     assert_eq!(fitted(cache.path()).len(), 3);
     for (stream, made) in made {
-        assert!(is_cached(&spec.preprocess, &of(stream).train, cache.path()));
+        assert!(is_cached(&spec.preprocess, &of(stream).train, cache.path()).unwrap());
         assert_eq!(prepared(&spec, of(stream), Some(cache.path())).unwrap(), made);
     }
 }
@@ -259,6 +259,31 @@ fn a_cache_that_takes_nothing_is_told_and_stops_nothing() {
     let Prepared { data, uncached } = prepare(&spec(ZCA).preprocess, data(), &care).unwrap();
     assert!(data.preparation().is_some());
     assert!(uncached.unwrap().to_string().starts_with(&file.display().to_string()));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_folder_that_cannot_be_looked_into_does_not_pass_for_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let loops = folder.path().join("fitted"); // to itself: nothing is forbidden to a superuser
+    std::os::unix::fs::symlink(&loops, &loops).unwrap();
+    let one = is_cached(&spec(ZCA).preprocess, &data().train, folder.path()).unwrap_err();
+    let other = prepared(&spec(ZCA), data(), Some(folder.path())).unwrap_err();
+    for error in [one.to_string(), other.to_string()] {
+        assert!(error.starts_with(&loops.display().to_string()), "{error}");
+        assert!(error.contains("cannot be told (") && error.contains("XDG_CACHE_HOME"), "{error}");
+    }
+    let run = tempfile::tempdir().unwrap();
+    train(&spec(ZCA), &prepared(&spec(ZCA), data(), None).unwrap(), run.path());
+    let network = model(run.path());
+    let error = for_model(&network, &loops.join(MODEL_FILE)).unwrap_err();
+    assert!(matches!(error, Error::File { path, .. } if path.starts_with(&loops)));
+    for name in ["checkpoint.safetensors", MODEL_FILE] {
+        let run = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(name, run.path().join(name)).unwrap();
+        let error = Folder::open(run.path()).unwrap().goes_on(true).unwrap_err();
+        assert!(matches!(error, Error::File { path, .. } if path.ends_with(name)));
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn check_memory(
     let fit = memory::check("fitting `zca`", memory.fit, "take smaller images, or leave `zca` out");
     if let Err(refused) = fit {
         let cached = |cache: PathBuf| preprocess::is_cached(&spec.preprocess, &data.train, &cache);
-        ensure!(args.data_dir.lookup().cache.is_some_and(cached), refused);
+        ensure!(args.data_dir.lookup().cache.map_or(Ok(false), cached)?, refused);
     }
     memory::check("this", memory.total(), "choose fewer or narrower layers, or a smaller batch")
 }
