@@ -13,14 +13,31 @@ pub mod train;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
 use bnn_train::{Error, Spec, preprocess};
+use clap::builder::RangedU64ValueParser;
 
 /// Images that cross to the backend at a time.
 const BATCH: usize = 1000;
+
+/// More threads than any machine has, as `bnn-cpu` sees it: a larger number is a mistake.
+const MOST_THREADS: u64 = 4096;
+
+/// Reads a number of threads.
+fn threads() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=MOST_THREADS)
+}
+
+/// Reads a length of time, given as a number of `unit` seconds.
+fn duration(text: &str, unit: f64) -> Result<Duration, String> {
+    let number: Option<f64> = text.parse().ok();
+    let length = number.and_then(|number| Duration::try_from_secs_f64(unit * number).ok());
+    length.ok_or_else(|| "a length of time is a number from 0 on".into())
+}
 
 /// Where data sets are looked for.
 #[derive(clap::Args)]
@@ -38,7 +55,7 @@ pub struct Device {
     backend: Option<String>,
     /// Threads to compute on; all of the machine's by default. Never changes a result, except on `tch`,
     /// which has their number in its name.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<usize>,
 }
 

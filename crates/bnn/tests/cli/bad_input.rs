@@ -63,7 +63,7 @@ fn damaged_data_is_named() {
 fn what_is_not_here_is_named_with_the_remedy() {
     let desk = Desk::new();
     desk.fails("train tiny.toml --data mnist --out run", 3, &["mnist", "nowhere"]);
-    desk.fails("train tiny.toml --data imagenet --out run", 1, &["imagenet", "digits"]);
+    desk.fails("train tiny.toml --data imagenet --out run", 2, &["imagenet", "digits"]);
     desk.fails("train tiny.toml --backend cuda --out run", 3, &["cuda"]);
     #[cfg(not(feature = "tch"))]
     for backend in ["tch", "tch/2", "tch:cuda"] {
@@ -85,6 +85,25 @@ fn what_is_not_here_is_named_with_the_remedy() {
     assert!(desk.works("spec tiers.toml --tier huge --json").contains("\"tier\":null"));
     let mirror = "an address begins with https:// or http://";
     desk.fails("data fetch mnist --mirror foo", 2, &["foo", "--mirror", mirror]);
+}
+
+#[test]
+fn numbers_that_cannot_be_are_wrong_usage() {
+    let desk = Desk::new();
+    for (option, why) in [
+        ("--threads=0", "0 is not in 1..=4096"),
+        ("--threads=5000", "5000 is not in 1..=4096"),
+        ("--threads=-1", "invalid digit"),
+    ] {
+        for command in ["train tiny.toml", "eval absent --data digits", "predict absent a.png"] {
+            desk.fails(&format!("{command} {option}"), 2, &["--threads", why]);
+        }
+    }
+    for minutes in ["-1", "nan", "1e300", "soon"] {
+        let line = format!("train tiny.toml --checkpoint-every={minutes}");
+        desk.fails(&line, 2, &["--checkpoint-every", minutes, "a number from 0 on"]);
+    }
+    assert!(!desk.0.path().join("runs").exists());
 }
 
 #[test]

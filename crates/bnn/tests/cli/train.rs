@@ -54,7 +54,7 @@ fn what_a_network_costs_is_counted_without_its_data() {
     insta::assert_snapshot!(desk.works("cost tiny.toml"));
     desk.write("other.toml", SPEC.replace("[\"digits\"]", "[\"mine\"]"));
     let words = ["other.toml", "the images of `mine` are not known here", "--input"];
-    desk.fails("cost other.toml", 1, &words);
+    desk.fails("cost other.toml", 2, &words);
     assert!(desk.works("cost other.toml --input 4x4x3").contains("48"));
     desk.fails("cost tiny.toml --tier paper", 2, &["no tier `paper`"]);
 }
