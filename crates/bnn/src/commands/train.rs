@@ -291,11 +291,12 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) ->
         format!("operations  {} per image", layer_table::operations(total)),
         format!("model       {}", summary.model_bytes.map_or_else(|| format!("none: {UNFROZEN}"), frozen)),
         format!(
-            "memory      about {} (weights {}, optimizer {}, activations {}), {} more for a checkpoint{}",
+            "memory      about {} (weights {}, optimizer {}, activations {}{}), {} more for a checkpoint{}",
             bytes_text(memory.total()),
             bytes_text(memory.weights),
             bytes_text(memory.optimizer),
             bytes_text(memory.activations),
+            if memory.whitenings == 0 { String::new() } else { format!(", zca {}", bytes_text(memory.whitenings)) },
             bytes_text(memory.checkpoint),
             if memory.fit == 0 { String::new() } else { format!("; {} before, to fit zca", bytes_text(memory.fit)) },
         ),

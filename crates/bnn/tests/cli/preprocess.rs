@@ -80,6 +80,8 @@ fn a_pipe_hears_of_no_progress() {
     assert_eq!(String::from_utf8_lossy(&out.get_output().stderr), "");
     let said = String::from_utf8_lossy(&out.get_output().stdout).into_owned();
     assert!(!said.contains("fitting"), "{said}");
+    // 784 values: 4 (784 + 784^2) bytes.
+    assert!(said.contains(", zca 2.46 MB), "), "{said}");
     // 784 values: 49 * 784^2 + 8 * 1024 * 784 + 5 * 2^20 bytes.
     assert!(said.contains(" more for a checkpoint; 41.78 MB before, to fit zca"), "{said}");
 }
