@@ -13,13 +13,13 @@ use crate::output::{self, Usage};
 /// How much slower than the best kernel the one that is taken may be, to pass the check.
 const ALLOWED: f64 = 1.05;
 
-/// Time products, layers, gradients, steps of training and whole networks against what could be taken
-/// instead.
+/// Time our kernels and whole networks against what could be taken instead.
 ///
-/// Every contender's result is checked first. Then all take turns on the same threads: times are
-/// medians, ratios are medians of the ratios within a round. Shares are of what this processor
-/// reaches on popcount alone, or for a single row on reading the weights. What is too slow for all
-/// rows computes the first ones, and its time is scaled.
+/// Cases are products, layers, gradients, steps of training and networks. Every contender's result is
+/// checked first. Then all take turns on the same threads: times are medians, ratios are medians of
+/// the ratios within a round. Shares are of what this processor reaches on popcount alone, or for a
+/// single row on reading the weights. What is too slow for all rows computes the first ones, and its
+/// time is scaled.
 ///
 /// On a GPU products, layers and whole networks are timed: our families of kernels, the paper's two
 /// kernels and cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on

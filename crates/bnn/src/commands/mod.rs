@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
-use bnn_train::{Error, Spec, preprocess};
+use bnn_train::{Error, MODEL_FILE, Spec, preprocess};
 use clap::builder::RangedU64ValueParser;
 
 /// Images that cross to the backend at a time.
@@ -93,6 +93,10 @@ impl DataDir {
 /// Reads a frozen model.
 fn read_model(path: &Path) -> Result<Frozen> {
     let place = || path.display().to_string();
+    if path.is_dir() {
+        let model = path.join(MODEL_FILE);
+        bail!("{}: a directory; name the model in it, such as {}", place(), model.display());
+    }
     let bytes = std::fs::read(path).with_context(place)?;
     Frozen::from_bytes(&bytes).with_context(place)
 }
@@ -114,7 +118,11 @@ fn for_network(
 /// Reads a spec file.
 fn read_spec(path: &Path) -> Result<Spec> {
     let place = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| place.clone())?;
+    let bytes = std::fs::read(path).with_context(|| place.clone())?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::spec(&place, format!("no text in UTF-8 from byte {at} on, and so no spec"))
+    })?;
     Ok(Spec::parse(&place, &text)?)
 }
 

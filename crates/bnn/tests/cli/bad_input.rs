@@ -110,6 +110,8 @@ fn numbers_that_cannot_be_are_wrong_usage() {
 fn broken_specs_are_refused() {
     let desk = Desk::new();
     desk.refuses("batch = 50", "batch = 50\nbach = 3", &["bad.toml", "bach"]);
+    desk.write("bytes.toml", b"name = \"\xff\"");
+    desk.fails("train bytes.toml", 2, &["bytes.toml: no text in UTF-8 from byte 8 on"]);
     desk.refuses("batch = 50", "batch = 0", &["bad.toml", "batch"]);
     desk.refuses("batch = 50", "batch = \"fifty\"", &["bad.toml", "batch"]);
     desk.refuses("from = 3e-3", "from = nan", &["bad.toml", "rate"]);
@@ -174,7 +176,7 @@ fn foreign_and_corrupt_models_are_refused() {
         let checkpoint = "run/checkpoint.safetensors";
         fails(checkpoint, &[checkpoint, "this is a checkpoint", "not a frozen model"]);
         fails("absent.safetensors", &["absent.safetensors", "No such file"]);
-        fails("run", &["run: ", "directory"]);
+        fails("run", &["run: a directory; name the model in it, such as run/model.safetensors"]);
     }
 }
 
