@@ -1,5 +1,6 @@
 //! What one image costs the networks of the experiments, as the binary counts it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -132,11 +133,11 @@ impl Counts {
     /// Names the file, and what is wrong with it.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
         let place = || format!("{} holds no counts of this version", path.display());
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(|| path.display().to_string())?,
+        };
         let value: Value = serde_json::from_str(&text).with_context(place)?;
         let format = &value["format"];
         ensure!(*format == FORMAT, "{}: format {format}, want {FORMAT}", place());

@@ -8,8 +8,14 @@ use tar::{Archive, EntryType};
 use crate::gzip::{self, is_damage};
 use crate::{Error, Result};
 
+/// An archive is a sequence of blocks of so many bytes; the first one describes a file.
+const BLOCK: u64 = 512;
+
+/// What is said of a file whose first block describes none.
+const NO_ARCHIVE: &str = "no tar archive, compressed with gzip or not, or a damaged one";
+
 /// An archive ends with two blocks of zeros; without them it was cut off.
-const END: u64 = 2 * 512;
+const END: u64 = 2 * BLOCK;
 
 /// A file of a folder or an archive.
 pub(crate) struct Entry {
@@ -118,8 +124,12 @@ impl Counted {
     /// What an error means that came up here.
     fn fault(&self, path: &Path, error: io::Error) -> Error {
         // The reader of archives has no kind for what it finds.
-        if is_damage(&error) || error.kind() == ErrorKind::Other {
-            self.damaged(path, format!("archive: {error}"))
+        if error.kind() == ErrorKind::Other && self.count <= BLOCK {
+            self.damaged(path, NO_ARCHIVE.into())
+        } else if is_damage(&error) || error.kind() == ErrorKind::Other {
+            // It may quote bytes that move a terminal's cursor.
+            let text: String = error.to_string().chars().filter(|c| !c.is_control()).collect();
+            self.damaged(path, format!("archive: {text}"))
         } else {
             Error::file(path, error)
         }

@@ -1,5 +1,6 @@
 //! Where the files of data sets are looked for.
 
+use std::fs::Metadata;
 use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -46,14 +47,14 @@ impl Lookup {
     ///
     /// # Errors
     /// [`Error::Missing`] if no folder holds any of them; [`Error::File`] for the first file that
-    /// a folder with others of them lacks.
+    /// a folder with others of them lacks, and where the system cannot tell.
     pub(crate) fn files(
         &self,
         name: &'static str,
         files: &[&str],
         remedy: &'static str,
     ) -> Result<Found> {
-        match self.holding(name, files) {
+        match self.holding(name, files)? {
             Some((folder, found)) => complete(folder, files, found, remedy),
             None => {
                 let looked = self.folders().into_iter().map(Path::to_path_buf).collect();
@@ -63,36 +64,62 @@ impl Lookup {
     }
 
     /// The first folder that holds any of the files, and where in it each of them is.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the system cannot tell.
     pub(crate) fn holding(
         &self,
         name: &str,
         files: &[&str],
-    ) -> Option<(PathBuf, Vec<Option<PathBuf>>)> {
+    ) -> Result<Option<(PathBuf, Vec<Option<PathBuf>>)>> {
         let folders = self.folders().into_iter();
-        let mut places = folders.flat_map(|folder| [folder.to_path_buf(), folder.join(name)]);
-        places.find_map(|folder| {
-            let found: Vec<_> = files.iter().map(|file| find(&folder, file)).collect();
-            found.iter().any(Option::is_some).then_some((folder, found))
-        })
+        for folder in folders.flat_map(|folder| [folder.to_path_buf(), folder.join(name)]) {
+            let found = files.iter().map(|file| find(&folder, file)).collect::<Result<Vec<_>>>()?;
+            if found.iter().any(Option::is_some) {
+                return Ok(Some((folder, found)));
+            }
+        }
+        Ok(None)
     }
 
     /// The folder to put the data set `name` into: the subfolder of this name in the first folder
     /// that is looked into, or that folder itself if files of the set lie there already.
     ///
     /// # Errors
-    /// [`Error::NoFolder`] if there is no folder to look into.
+    /// [`Error::NoFolder`] if there is no folder to look into, [`Error::File`] where the system cannot
+    /// tell.
     #[cfg(feature = "download")]
     pub(crate) fn destination(&self, name: &'static str, files: &[&str]) -> Result<PathBuf> {
         let first = *self.folders().first().ok_or(Error::NoFolder { name })?;
-        let bare = files.iter().any(|file| find(first, file).is_some());
+        let found = files.iter().map(|file| find(first, file)).collect::<Result<Vec<_>>>()?;
+        let bare = found.iter().any(Option::is_some);
         Ok(if bare { first.into() } else { first.join(name) })
     }
 }
 
 /// The file as it is called, or else with `.gz` behind.
-pub(crate) fn find(folder: &Path, file: &str) -> Option<PathBuf> {
-    let paths = [folder.join(file), folder.join(format!("{file}.gz"))];
-    paths.into_iter().find(|path| path.is_file())
+pub(crate) fn find(folder: &Path, file: &str) -> Result<Option<PathBuf>> {
+    for path in [folder.join(file), folder.join(format!("{file}.gz"))] {
+        if metadata(&path)?.is_some_and(|about| about.is_file()) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// What lies at a path, if anything does.
+///
+/// # Errors
+/// [`Error::File`] where the system cannot tell, as in a folder that may not be looked into: what it
+/// holds must not pass for absent.
+pub(crate) fn metadata(path: &Path) -> Result<Option<Metadata>> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(source) => Err(Error::file(path, source)),
+    }
 }
 
 /// Half a data set is an accident that the user should hear of, not an absent data set.
@@ -166,6 +193,23 @@ mod tests {
         assert!(matches!(&error, Error::File { path, .. } if path.ends_with("env/b")), "{error}");
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.ends_with("unlike others of its data set; buy it"), "{source}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_cannot_be_looked_at_is_not_absent() {
+        let temp = tempfile::tempdir().unwrap();
+        write(&temp.path().join("cache"), &["a"]);
+        // A link to itself, since nothing is forbidden to a superuser.
+        let loops = temp.path().join("env");
+        std::os::unix::fs::symlink(&loops, &loops).unwrap();
+        let Err(error) = lookup(temp.path()).files("set", &["a"], "buy it") else {
+            panic!("found")
+        };
+        assert!(matches!(&error, Error::File { path, .. } if *path == loops.join("a")), "{error}");
+        // Nothing lies in a file.
+        let file = Lookup { env: Some(temp.path().join("cache/a")), ..lookup(temp.path()) };
+        assert!(file.files("set", &["a"], "buy it").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog::Source;
+use crate::lookup::metadata;
 use crate::{Error, Lookup, Result, class_folders};
 
 pub(crate) const SOURCE: Source = Source {
@@ -26,18 +27,33 @@ fn find(lookup: &Lookup) -> Result<PathBuf> {
         let looked = lookup.folders().into_iter().map(Path::to_path_buf).collect();
         Error::Missing { name: SOURCE.name, looked, remedy: REMEDY }
     };
-    lookup.folders().into_iter().find_map(within).ok_or_else(missing)
+    for place in lookup.folders() {
+        if let Some(found) = within(place)? {
+            return Ok(found);
+        }
+    }
+    Err(missing())
 }
 
 /// The place itself, where it is one of images, or else what lies there under the name of the set.
 ///
 /// Half of such a folder counts: what it lacks is told when it is read.
-fn within(place: &Path) -> Option<PathBuf> {
-    let sorted = |path: &PathBuf| ["train", "test"].iter().any(|split| path.join(split).is_dir());
-    let archives = ["images.tar", "images.tar.gz"].map(|name| place.join(name));
-    let (own, inner) = (place.to_path_buf(), place.join(SOURCE.name));
-    if own.is_file() {
-        return Some(own);
+fn within(place: &Path) -> Result<Option<PathBuf>> {
+    let is_file = |path: &Path| Ok(metadata(path)?.is_some_and(|about| about.is_file()));
+    if is_file(place)? {
+        return Ok(Some(place.into()));
     }
-    [own, inner].into_iter().find(sorted).or_else(|| archives.into_iter().find(|it| it.is_file()))
+    for folder in [place.to_path_buf(), place.join(SOURCE.name)] {
+        for split in ["train", "test"] {
+            if metadata(&folder.join(split))?.is_some_and(|about| about.is_dir()) {
+                return Ok(Some(folder));
+            }
+        }
+    }
+    for archive in ["images.tar", "images.tar.gz"].map(|name| place.join(name)) {
+        if is_file(&archive)? {
+            return Ok(Some(archive));
+        }
+    }
+    Ok(None)
 }

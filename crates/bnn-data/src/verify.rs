@@ -44,7 +44,8 @@ pub enum FileState {
 /// Compares the files of the data set `name` with the published ones, by length and SHA-256.
 ///
 /// # Errors
-/// [`Error::Unknown`] if no data set has this name, [`Error::File`] if a file cannot be read.
+/// [`Error::Unknown`] if no data set has this name, [`Error::File`] if a file or a folder
+/// cannot be read.
 pub fn verify(name: &str, lookup: &Lookup) -> Result<Verified> {
     let source = source(name)?;
     match source.published {
@@ -80,7 +81,7 @@ fn examine(name: &'static str, published: &Published, lookup: &Lookup) -> Result
         (folders, vec![None; names.len()])
     };
     let (looked, paths) =
-        lookup.holding(name, &names).map_or_else(nowhere, |(folder, paths)| (vec![folder], paths));
+        lookup.holding(name, &names)?.map_or_else(nowhere, |(folder, paths)| (vec![folder], paths));
     let files = published.files.iter().zip(paths).map(|(file, path)| inspect(file, path));
     Ok(Verified { name, looked, files: files.collect::<Result<_>>()?, remedy: published.remedy })
 }

@@ -295,8 +295,17 @@ fn archives_are_read_to_their_end() {
     assert!(matches!(read(&checksum), Err(Error::Damaged { .. })));
     let mut header = plain.clone();
     header[100] ^= 1;
-    let error = read(&header).unwrap_err().to_string();
-    assert!(error.contains("set.tar, byte 512: archive: "), "{error}");
+    let second = (512..plain.len()).step_by(512).find(|&at| plain[at..].starts_with(b"train/"));
+    let mut later = plain.clone();
+    later[second.unwrap() + 148..][..8].copy_from_slice(b"\x1b[2J\0\xff\n\r"); // its checksum
+    for (bytes, want) in [
+        (header, "set.tar, byte 512: no tar archive, compressed with gzip or not"),
+        (b"\x89PNG\r\n\x1a\n".repeat(99), "set.tar, byte 512: no tar archive"),
+        (later, ": archive: "),
+    ] {
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(error.contains(want) && !error.contains(char::is_control), "{error:?}");
+    }
 }
 
 #[test]

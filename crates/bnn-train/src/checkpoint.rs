@@ -68,8 +68,10 @@ pub fn read<B: TrainBackend>(
 ) -> Result<Progress> {
     let bytes = file::read(path)?;
     let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
-    let file: Opened<'_, Value> =
-        envelope::read(KIND, &bytes).map_err(|error| foreign(error.to_string()))?;
+    let damaged = |error: CoreError| {
+        foreign(format!("{error}; remove it to start anew, or name another folder"))
+    };
+    let file: Opened<'_, Value> = envelope::read(KIND, &bytes).map_err(damaged)?;
     let header = header(&file.header).map_err(foreign)?;
     if let Some(what) = header.identity.difference(identity) {
         return Err(foreign(format!(
@@ -80,13 +82,13 @@ pub fn read<B: TrainBackend>(
         for (name, real) in NAMES.iter().zip(reals_mut(block)) {
             let shape = backend.get(real)?.dim();
             let matrix = matrix(&file, &format!("{index}.{name}"), shape);
-            *real = backend.put(matrix.map_err(|error| foreign(error.to_string()))?.view())?;
+            *real = backend.put(matrix.map_err(damaged)?.view())?;
         }
         let encode = |quant| backend.encode(&block.weights.value, quant, None);
         block.code = block.form.weight_quant.as_ref().map(encode).transpose()?;
     }
     let mut progress = header.progress;
-    let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(|e| foreign(e.to_string()))?;
+    let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(damaged)?;
     progress.model = model.map(|[byte]| byte).collect();
     Ok(progress)
 }

@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -9,12 +9,30 @@ use crate::{Error, Result};
 /// Behind the name of a file that is being written.
 pub const PART: &str = ".part";
 
+/// Name of the file that is locked to keep other processes out of a folder.
+pub(crate) const LOCK: &str = ".lock";
+
 /// Reads a file.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|source| Error::File { path: path.into(), source })
+}
+
+/// Whether something lies at a path.
+///
+/// # Errors
+/// [`Error::File`] where the system cannot tell, as in a folder that may not be looked into: what it
+/// holds must not pass for absent.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    match path.metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(source) => Err(Error::File { path: path.into(), source }),
+    }
 }
 
 /// Writes a file beside its place, and moves it there once it is on disk: whatever happens, the old
@@ -28,15 +46,34 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(PART);
-    let part = PathBuf::from(name);
+    write_by(&PathBuf::from(name), path, bytes)
+}
+
+/// The same by a file of another name, in the same folder.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
-        let mut file = File::create(&part)?;
+        let mut file = File::create(part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&part, path)
+        std::fs::rename(part, path)
     };
     write().map_err(|source| {
-        let _ = std::fs::remove_file(&part); // the first error is the one to tell
+        let _ = std::fs::remove_file(part); // the first error is the one to tell
         Error::File { path: path.into(), source }
     })
+}
+
+/// Opens the file by whose lock processes keep out of a folder, and makes it if it is not there.
+///
+/// It is a file of its own that is never removed: a lock on a file that is replaced could be held by
+/// two, one with the old file and one with the new.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn open_lock(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    file.map_err(|source| Error::File { path: path.into(), source })
 }

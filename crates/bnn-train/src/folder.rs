@@ -1,6 +1,6 @@
 //! The folder of a run, and the lock that keeps a second run out of it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result, file};
@@ -14,8 +14,6 @@ pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// A file of its own that is never removed: a lock on a file that is replaced could be held by
-    /// two, one with the old file and one with the new.
     _lock: File,
 }
 
@@ -28,9 +26,8 @@ impl Folder {
         let path = path.into();
         let failed = |path: &Path, source| Error::File { path: path.into(), source };
         fs::create_dir_all(&path).map_err(|source| failed(&path, source))?;
-        let lock = path.join(".lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
-        let file = file.map_err(|source| failed(&lock, source))?;
+        let lock = path.join(file::LOCK);
+        let file = file::open_lock(&lock)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { path, _lock: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path }),
@@ -65,16 +62,16 @@ impl Folder {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if a new run would destroy an interrupted one, or if a finished one is
-    /// to be resumed.
+    /// to be resumed; [`Error::File`] where the system cannot tell what is there.
     pub fn goes_on(&self, resume: bool) -> Result<bool> {
         let refused = |path, why: &str| Err(Error::Checkpoint { path, why: why.into() });
-        match (resume, self.checkpoint().exists()) {
+        match (resume, file::is_there(&self.checkpoint())?) {
             (false, true) => refused(
                 self.checkpoint(),
                 "this is the state of an interrupted run; go on from it with --resume, or remove \
                  it or name another folder to start anew",
             ),
-            (true, false) if self.model().exists() => refused(
+            (true, false) if file::is_there(&self.model())? => refused(
                 self.model(),
                 "this run has ended and left no checkpoint to go on from; leave out --resume to \
                  train it anew, or name another folder",

@@ -45,16 +45,18 @@ impl Identity {
         };
         match () {
             () if self.data != wanted.data => change("data set", &self.data, &wanted.data),
-            () if self.digest != wanted.digest => {
-                Some(format!("data set of the name `{}`: its images are others", self.data))
-            }
             () if self.seed != wanted.seed => change("seed", &self.seed, &wanted.seed),
             () if self.backend != wanted.backend => {
                 change("backend", &self.backend, &wanted.backend)
             }
             () => {
-                let (key, from, to) = first_change("", &self.spec, &wanted.spec)?;
-                Some(format!("spec: `{key}` is {from}, not {to}"))
+                // Before the images, which another tier can take fewer of.
+                if let Some((key, from, to)) = first_change("", &self.spec, &wanted.spec) {
+                    return Some(format!("spec: `{key}` is {from}, not {to}"));
+                }
+                let others =
+                    || format!("data set of the name `{}`: its images are others", self.data);
+                (self.digest != wanted.digest).then(others)
             }
         }
     }

@@ -1,7 +1,6 @@
 //! The preprocessing of a spec: fitted once, kept in files, and found again for a frozen model.
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +27,9 @@ const DIGITS: usize = 12;
 
 /// Subfolder of a cache folder that fitted transforms lie in.
 const CACHED: &str = "fitted";
+
+/// Name there of whichever fit is being written.
+const WRITTEN: &str = "fit.part";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +85,8 @@ pub struct Care<'a> {
 ///
 /// # Errors
 /// [`Error::Spec`] for images that a step cannot take, [`Error::Preprocess`] for a file in the cache
-/// that is damaged or does not hold what its name says, [`Error::File`] for one that cannot be read.
+/// that is damaged or does not hold what its name says, and for a cache that may not be looked into,
+/// [`Error::File`] for a file that cannot be read.
 pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared> {
     if chain.is_linear() {
         return Ok(Prepared { data, uncached: None });
@@ -100,8 +103,11 @@ pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared
 /// Whether the cache has what [`prepare`] would fit, so that nothing is fitted.
 ///
 /// It reads all images, and of the cache no more than whether the file is there.
-pub fn is_cached(chain: &Chain, images: &Images, cache: &Path) -> bool {
-    whitens(&chain.0) && cached_at(&cache.join(CACHED), &key(&chain.0, images)).exists()
+///
+/// # Errors
+/// [`Error::Preprocess`] where the system cannot tell.
+pub fn is_cached(chain: &Chain, images: &Images, cache: &Path) -> Result<bool> {
+    Ok(whitens(&chain.0) && in_cache(&cached_at(&cache.join(CACHED), &key(&chain.0, images)))?)
 }
 
 /// Fits the steps of a spec: images that they cannot take are the spec's fault.
@@ -118,14 +124,14 @@ fn fit(steps: &[Step], images: &Images, care: &Care<'_>) -> Result<Transform> {
 ///
 /// # Errors
 /// [`Error::Preprocess`] naming the file that is absent, damaged, or not the one that the network was
-/// trained with.
+/// trained with, [`Error::File`] one that cannot be read.
 pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
     let Some(done) = &network.preprocess else { return Ok(None) };
     let at = |path: &Path, why: String| Error::Preprocess { path: path.into(), why };
     let steps = parse(&done.steps).map_err(|why| at(model, why))?;
     let beside = model.with_file_name(file_name(&done.digest));
     let (path, transform) = if whitens(&steps) {
-        if !beside.exists() {
+        if !file::is_there(&beside)? {
             let why = format!(
                 "not there, and the model reads images preprocessed by `{}` as fitted in this file; \
                  copy it from the folder of the run that made the model, or train again",
@@ -261,6 +267,20 @@ fn cached_at(folder: &Path, key: &str) -> PathBuf {
     folder.join(format!("{key}{SUFFIX}"))
 }
 
+/// Whether a file is in the cache.
+fn in_cache(path: &Path) -> Result<bool> {
+    file::is_there(path).map_err(|error| match error {
+        Error::File { path, source } => {
+            let why = format!(
+                "whether it was fitted before cannot be told ({source}); make its folder readable, or \
+                 have XDG_CACHE_HOME name another cache folder"
+            );
+            Error::Preprocess { path, why }
+        }
+        other => other,
+    })
+}
+
 fn cached(
     steps: &[Step],
     images: &Images,
@@ -269,7 +289,7 @@ fn cached(
 ) -> Result<(Transform, Option<Error>)> {
     let key = key(steps, images);
     let path = cached_at(folder, &key);
-    if path.exists() {
+    if in_cache(&path)? {
         let (transform, fitted_to) = read(&path, "delete this file, and it is fitted anew")?;
         if fitted_to.as_ref() == Some(&key) {
             return Ok((transform, None));
@@ -281,18 +301,20 @@ fn cached(
     let transform = fit(steps, images, care)?;
     let bytes = to_bytes(&transform, Some(key))?;
     let uncached = store(folder, &path, &bytes).err();
-    Ok((transform, uncached.map(|source| Error::File { path, source })))
+    Ok((transform, uncached))
 }
 
-/// Writes a file beside its place under a name of its own, since two runs may fit the same, and moves
-/// it there when it is whole.
-fn store(folder: &Path, path: &PathBuf, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+/// Writes a fit beside its place, and moves it there when it is whole.
+///
+/// All fits are written under one name, so that however many runs are killed at it, they leave one file;
+/// runs that share the cache wait for each other.
+fn store(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |path: &Path, source| Error::File { path: path.into(), source };
+    std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+    let lock = folder.join(file::LOCK);
+    let held = file::open_lock(&lock)?;
+    held.lock().map_err(|source| failed(&lock, source))?; // until it is dropped
+    file::write_by(&folder.join(WRITTEN), path, bytes)
 }
 
 fn parse(steps: &[String]) -> std::result::Result<Vec<Step>, String> {

@@ -288,7 +288,7 @@ fn restore(path: &Path, model: &[u8]) -> Result<()> {
 
 /// The model of another run must not pass for that of a run that leaves none.
 fn refuse_model(path: &Path) -> Result<()> {
-    match path.exists() {
+    match file::is_there(path)? {
         false => Ok(()),
         true => Err(Error::Checkpoint {
             path: path.into(),

@@ -91,6 +91,9 @@ pub struct Memory {
     pub norms: u64,
     /// What one batch leaves on its way forward, and the largest product with its gradient.
     pub activations: u64,
+    /// What was fitted to whiten images, which is kept for the model's file
+    /// ([`kept_bytes`](bnn_data::preprocess::Transform::kept_bytes)).
+    pub whitenings: u64,
     /// Taken besides while a checkpoint is written: all numbers as tensors, and these as a file.
     pub checkpoint: u64,
     /// Taken before, while whitenings are fitted, and given back
@@ -129,6 +132,7 @@ impl Summary {
         let norm_channels = layers.iter().map(|layer| layer.outputs).sum();
         Ok(Self {
             memory: Memory {
+                whitenings: Transform::kept_bytes(&spec.preprocess.0, input.bytes()),
                 fit: Transform::fit_bytes(&spec.preprocess.0, input.bytes()),
                 ..Memory::new(&layers, norm_channels, spec.train.batch)
             },
@@ -208,13 +212,14 @@ impl Memory {
             norms: 16 * channels as u64,
             activations: batch as u64 * (kept + 8 * largest),
             checkpoint: 2 * (12 * weights + 32 * channels) as u64,
+            whitenings: 0,
             fit: 0,
         }
     }
 
     /// All that training takes while no checkpoint is written.
     pub fn total(&self) -> u64 {
-        self.weights + self.optimizer + self.norms + self.activations
+        self.weights + self.optimizer + self.norms + self.activations + self.whitenings
     }
 }
 

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)] // in helpers too
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
@@ -96,6 +97,15 @@ fn fits(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The fits in a cache, and whatever else lies beside them but the lock.
+fn fitted(cache: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(cache.join("fitted")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|path| !path.ends_with(".lock"));
+    files.sort();
+    files
+}
+
 #[test]
 fn a_frozen_network_reads_what_it_was_trained_on() {
     for chain in [ZCA, LCN] {
@@ -161,13 +171,8 @@ fn only_training_images_are_fitted_to() {
 fn a_fit_is_kept_and_found_again() {
     let cache = tempfile::tempdir().unwrap();
     let spec = spec(ZCA);
-    let fitted = || {
-        let files = fs::read_dir(cache.path().join("fitted")).unwrap();
-        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-        files.sort();
-        files
-    };
-    let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path());
+    let fitted = || fitted(cache.path());
+    let there = |data: Dataset| is_cached(&spec.preprocess, &data.train, cache.path()).unwrap();
     assert!(!there(data()));
     let first = prepared(&spec, data(), Some(cache.path())).unwrap();
     assert!(there(data()) && !there(bars((200, 1), (50, 2))));
@@ -199,6 +204,36 @@ fn a_fit_is_kept_and_found_again() {
 }
 
 #[test]
+fn what_a_kill_left_in_the_cache_is_overwritten_by_the_next_fit() {
+    let (cache, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    fs::create_dir(cache.path().join("fitted")).unwrap();
+    fs::write(cache.path().join("fitted/fit.part"), "half of one, of any data set").unwrap();
+    prepared(&spec, data(), Some(cache.path())).unwrap();
+    let [file] = &fitted(cache.path())[..] else { panic!("one file") };
+    assert_eq!(file.extension().unwrap(), "safetensors");
+}
+
+#[test]
+fn runs_that_fit_at_once_do_not_mix_their_files_up() {
+    let (cache, spec) = (tempfile::tempdir().unwrap(), spec(ZCA));
+    let all = Barrier::new(6);
+    let of = |stream| bars((200, stream), (50, 2)); // every fit twice
+    let fit = |stream| {
+        all.wait();
+        prepared(&spec, of(stream), Some(cache.path())).unwrap()
+    };
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let runs = [0, 1, 2, 0, 1, 2].map(|stream| scope.spawn(move || (stream, fit(stream))));
+        runs.map(|run| run.join().unwrap()).into()
+    });
+    assert_eq!(fitted(cache.path()).len(), 3);
+    for (stream, made) in made {
+        assert!(is_cached(&spec.preprocess, &of(stream).train, cache.path()).unwrap());
+        assert_eq!(prepared(&spec, of(stream), Some(cache.path())).unwrap(), made);
+    }
+}
+
+#[test]
 fn what_takes_a_while_is_told_as_it_begins() {
     let cache = tempfile::tempdir().unwrap();
     let told = |chain: &str| {
@@ -224,6 +259,31 @@ fn a_cache_that_takes_nothing_is_told_and_stops_nothing() {
     let Prepared { data, uncached } = prepare(&spec(ZCA).preprocess, data(), &care).unwrap();
     assert!(data.preparation().is_some());
     assert!(uncached.unwrap().to_string().starts_with(&file.display().to_string()));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_folder_that_cannot_be_looked_into_does_not_pass_for_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let loops = folder.path().join("fitted"); // to itself: nothing is forbidden to a superuser
+    std::os::unix::fs::symlink(&loops, &loops).unwrap();
+    let one = is_cached(&spec(ZCA).preprocess, &data().train, folder.path()).unwrap_err();
+    let other = prepared(&spec(ZCA), data(), Some(folder.path())).unwrap_err();
+    for error in [one.to_string(), other.to_string()] {
+        assert!(error.starts_with(&loops.display().to_string()), "{error}");
+        assert!(error.contains("cannot be told (") && error.contains("XDG_CACHE_HOME"), "{error}");
+    }
+    let run = tempfile::tempdir().unwrap();
+    train(&spec(ZCA), &prepared(&spec(ZCA), data(), None).unwrap(), run.path());
+    let network = model(run.path());
+    let error = for_model(&network, &loops.join(MODEL_FILE)).unwrap_err();
+    assert!(matches!(error, Error::File { path, .. } if path.starts_with(&loops)));
+    for name in ["checkpoint.safetensors", MODEL_FILE] {
+        let run = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(name, run.path().join(name)).unwrap();
+        let error = Folder::open(run.path()).unwrap().goes_on(true).unwrap_err();
+        assert!(matches!(error, Error::File { path, .. } if path.ends_with(name)));
+    }
 }
 
 #[test]

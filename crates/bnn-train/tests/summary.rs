@@ -90,6 +90,22 @@ fn memory_is_the_formulas() {
 }
 
 #[test]
+fn whitenings_are_kept_while_training_lasts() {
+    let memory = |chain: &str| {
+        let text = format!("preprocess = {chain}\n[net]");
+        let spec = spec(r#""dense 10""#, "sign", "sign").to_toml().unwrap().replace("[net]", &text);
+        let spec = Spec::parse("white.toml", &spec).unwrap();
+        let input = Input { grid: Grid { height: 8, width: 8 }, channels: 1 };
+        Summary::new(&spec, input, vec![String::new(); 10]).unwrap().memory
+    };
+    let (plain, local) = (memory(r#"["linear"]"#), memory(r#"["lcn"]"#));
+    let white = memory(r#"["gcn bias 10", "zca ridge 1e-2"]"#);
+    assert_eq!((plain.whitenings, local.whitenings), (0, 0));
+    assert_eq!(white.whitenings, 4 * (64 + 64 * 64)); // a mean and a matrix
+    assert_eq!(white.total(), plain.total() + white.whitenings);
+}
+
+#[test]
 fn the_size_of_the_model_is_exact() {
     let digits = Digits { train: 20, validation: 10, test: 10, seed: 0 }.draw();
     let options = Options {

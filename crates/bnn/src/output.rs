@@ -20,6 +20,18 @@ impl std::fmt::Display for Closed {
     }
 }
 
+/// Wrong usage that the command line's own grammar cannot see.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::error::Error for Usage {}
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Prints a line to standard output; [`Closed`] if nobody reads it any more.
 pub fn line(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
@@ -61,6 +73,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     use bnn_train::Error as Train;
+    if error.is::<Usage>() {
+        return 2;
+    }
     match error.downcast_ref::<Train>() {
         Some(Train::Spec { .. }) => return 2,
         Some(Train::Backend(error)) => return core_code(error),
@@ -79,6 +94,7 @@ fn core_code(error: &bnn_core::Error) -> u8 {
 
 fn data_code(error: &bnn_data::Error) -> u8 {
     match error {
+        bnn_data::Error::Unknown { .. } => 2,
         bnn_data::Error::Missing { .. } => 3,
         _ => 1,
     }
@@ -94,5 +110,7 @@ mod tests {
         assert_eq!(code(&refused().into()), 1);
         assert_eq!(code(&bnn_train::Error::Data(refused()).into()), 1);
         assert_eq!(code(&bnn_train::Error::spec("preprocess, `lcn`", "small").into()), 2);
+        let usage = anyhow::Error::from(Usage("no such thing".into()));
+        assert_eq!(code(&usage.context("behind a place")), 2);
     }
 }

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use bnn_core::Input;
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
+/// What every JPEG file begins with.
+const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
+
 /// Bytes per pixel of a decoded PNG, and whether the last of them is its opacity.
 #[derive(Clone, Copy)]
 struct Format {
@@ -50,6 +53,10 @@ pub fn read(path: &Path, input: Input) -> Result<Vec<u8>> {
 }
 
 fn decode(bytes: &[u8], input: Input) -> Result<Vec<u8>> {
+    ensure!(
+        !bytes.starts_with(&JPEG),
+        "a JPEG image, and PNG is read here; convert it first, for example with `magick IN.jpg OUT.png`"
+    );
     let damaged = "not a PNG image, or a damaged one";
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::normalize_to_color8());

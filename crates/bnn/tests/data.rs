@@ -156,7 +156,7 @@ fn a_set_without_files_has_nothing_to_fetch_or_verify() {
         assert_eq!(desk.bnn(&format!("data verify {name}"), 0).0, told);
     }
     assert!(
-        desk.bnn("data fetch imagenet", 1)
+        desk.bnn("data fetch imagenet", 2)
             .1
             .contains("known are `digits`, `mnist`, `cifar10`, `cifar10-jpeg`, `svhn`, `images`")
     );

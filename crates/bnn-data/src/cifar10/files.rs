@@ -29,7 +29,7 @@ impl Files {
         let inner = FILES.map(|file| format!("{INNER}/{file}"));
         let inner = inner.each_ref().map(String::as_str);
         for names in [FILES, inner] {
-            if lookup.holding(SOURCE.name, &names).is_some() {
+            if lookup.holding(SOURCE.name, &names)?.is_some() {
                 let found = lookup.files(SOURCE.name, &names, PUBLISHED.remedy)?;
                 return Ok(Self::Loose(found.folder, found.files));
             }

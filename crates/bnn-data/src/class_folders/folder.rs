@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::archive::{Content, Entry};
+use crate::lookup::metadata;
 use crate::{Error, Result};
 
 /// Reads all files of a folder and of the folders within, three deep.
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 pub(super) fn read(path: &Path) -> Result<Content> {
     let mut content = Content::default();
     for split in ["train", "test"] {
-        if path.join(split).is_dir() {
+        if metadata(&path.join(split))?.is_some_and(|about| about.is_dir()) {
             walk(path, split, &mut content)?;
         }
     }

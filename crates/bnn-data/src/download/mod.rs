@@ -148,7 +148,7 @@ fn fetch_files(
 
 /// The file that is in the folder already, if it is the right one.
 fn kept(folder: &Path, file: &PublishedFile) -> Result<Option<FetchedFile>> {
-    let Some(path) = find(folder, file.name) else { return Ok(None) };
+    let Some(path) = find(folder, file.name)? else { return Ok(None) };
     match file.fault(&path)? {
         Some(why) => Err(Error::Wrong { path, why }),
         None => Ok(Some(FetchedFile { path, from: None })),

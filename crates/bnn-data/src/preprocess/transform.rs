@@ -100,6 +100,14 @@ impl Transform {
         whitening.saturating_add(PACKED + 8 * SUMMED as u64 * values)
     }
 
+    /// Bytes that what was fitted takes afterwards: with v values in an image, a mean and a matrix of
+    /// 4 (v + v^2) for every whitening.
+    pub fn kept_bytes(steps: &[Step], values: usize) -> u64 {
+        let whitenings = steps.iter().filter(|step| matches!(step, Step::Zca { .. })).count();
+        let numbers = (values as u64).saturating_mul(values as u64 + 1);
+        numbers.saturating_mul(4 * whitenings as u64)
+    }
+
     /// A transform of its parts, as read from a file.
     ///
     /// # Errors

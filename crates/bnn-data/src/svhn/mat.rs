@@ -201,6 +201,12 @@ fn digit(bytes: &[u8]) -> Option<u8> {
 fn header<R: Read>(source: &mut Source<R>) -> Parsed<()> {
     let head: [u8; 128] = source.take()?;
     let [.., major, minor, first, second] = head;
+    let is_fifth = [major, minor, first, second] == [0, 1, b'I', b'M'];
+    if !is_fifth && looks_like_fourth(&head) {
+        let why = "looks like a MAT file of version 4, which holds no images of colours; take the \
+                   published file, or save the arrays in version 5 (-v6 or -v7)";
+        return Err(Fault::Bad(0, why.into()));
+    }
     let why = match [major, minor, first, second] {
         [0, 1, b'I', b'M'] => return Ok(()),
         [_, 2, b'I', b'M'] => {
@@ -210,6 +216,20 @@ fn header<R: Read>(source: &mut Source<R>) -> Parsed<()> {
         other => format!("a MAT file of version 5 has [0, 1, 73, 77] here, not {other:?}"),
     };
     Err(Fault::Bad(124, why))
+}
+
+/// Whether a file begins with an array as version 4 writes it, without a header: a type (byte order,
+/// precision and kind as the digits of a number), rows, columns, whether there are imaginary parts, and
+/// the length of a name, all u32 in the byte order that the type tells.
+fn looks_like_fourth(head: &[u8; 128]) -> bool {
+    let sane = |big: bool, number: fn([u8; 4]) -> u32| {
+        let [kind, rows, columns, imaginary, name] =
+            std::array::from_fn(|at| number([0, 1, 2, 3].map(|byte| head[4 * at + byte])));
+        let digits = (kind / 1000, kind / 100 % 10, kind / 10 % 10, kind % 10);
+        let typed = matches!(digits, (order, 0, 0..=5, 0..=2) if order == u32::from(big));
+        typed && rows > 0 && columns > 0 && imaginary <= 1 && (2..=SHORT).contains(&name)
+    };
+    sane(false, u32::from_le_bytes) || sane(true, u32::from_be_bytes)
 }
 
 fn little(bytes: &[u8]) -> u32 {

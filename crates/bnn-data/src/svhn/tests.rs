@@ -178,6 +178,16 @@ fn other_versions_and_formats_are_refused() {
     refused(&whole, 124, "version 7.3 (HDF5)");
     whole[124..128].copy_from_slice(b"\x01\0MI");
     refused(&whole, 124, "big-endian");
+    for (kind, bytes) in [(50, u32::to_le_bytes as fn(u32) -> [u8; 4]), (1050, u32::to_be_bytes)] {
+        // 300 bytes as a row, called `X`.
+        let mut fourth: Vec<u8> = [kind, 1, 300, 0, 2].into_iter().flat_map(bytes).collect();
+        fourth.extend(b"X\0");
+        fourth.resize(fourth.len() + 300, 7);
+        refused(&fourth, 0, "looks like a MAT file of version 4");
+        fourth[0] = 9;
+        refused(&fourth, 124, "has [0, 1, 73, 77] here, not [7, 7, 7, 7]");
+    }
+    refused(&[0; 200], 124, "has [0, 1, 73, 77] here, not [0, 0, 0, 0]");
     refused(&[b'<'; 200], 124, "has [0, 1, 73, 77] here, not [60, 60, 60, 60]");
     refused(b"<html>", 6, "122 more bytes were expected");
 }

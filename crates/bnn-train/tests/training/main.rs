@@ -317,6 +317,11 @@ fn a_checkpoint_of_another_run_is_refused() {
     data.validation.truncate(40);
     let error = run(&Reference, &first, &data, 1, &options, &mut ()).unwrap_err().to_string();
     assert!(error.contains("data set of the name `bars`: its images are others"), "{error}");
+    let mut fewer = first.clone();
+    fewer.train.samples = Some(data.train.len() - 10); // as another tier has it
+    data.train.truncate(data.train.len() - 10);
+    let error = run(&Reference, &fewer, &data, 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("belongs to another spec: `train.samples` is null, not "), "{error}");
     // What a run is called does not count.
     let other = Spec { title: "another".into(), ..first.clone() };
     let stopped = run(&Reference, &other, &bars(), 1, &options, &mut StopAfter(1));
@@ -326,6 +331,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let error = run(&Reference, &first, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
     assert!(error.contains(CHECKPOINT_FILE) && error.contains("damaged"), "{error}");
+    assert!(error.ends_with("; remove it to start anew, or name another folder"), "{error}");
 }
 
 #[test]

@@ -7,19 +7,19 @@ use anyhow::{Context, Result, ensure};
 use bnn::{Gpu, check_gpu, gpu};
 use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
 
-use crate::commands::{DataDir, eval, for_network, read_model};
-use crate::output;
+use crate::commands::{DataDir, duration, eval, for_network, read_model, threads};
+use crate::output::{self, Usage};
 
 /// How much slower than the best kernel the one that is taken may be, to pass the check.
 const ALLOWED: f64 = 1.05;
 
-/// Time products, layers, gradients, steps of training and whole networks against what could be taken
-/// instead.
+/// Time our kernels and whole networks against what could be taken instead.
 ///
-/// Every contender's result is checked first. Then all take turns on the same threads: times are
-/// medians, ratios are medians of the ratios within a round. Shares are of what this processor
-/// reaches on popcount alone, or for a single row on reading the weights. What is too slow for all
-/// rows computes the first ones, and its time is scaled.
+/// Cases are products, layers, gradients, steps of training and networks. Every contender's result is
+/// checked first. Then all take turns on the same threads: times are medians, ratios are medians of
+/// the ratios within a round. Shares are of what this processor reaches on popcount alone, or for a
+/// single row on reading the weights. What is too slow for all rows computes the first ones, and its
+/// time is scaled.
 ///
 /// On a GPU products, layers and whole networks are timed: our families of kernels, the paper's two
 /// kernels and cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on
@@ -45,11 +45,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     /// Threads of every contender.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads())]
     threads: usize,
     /// Seconds for each case.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    seconds: Duration,
     /// Time one set of our kernels alone, such as `avx2`.
     #[arg(long, value_name = "NAME", conflicts_with = "check")]
     kernel: Option<String>,
@@ -74,6 +74,10 @@ pub struct Args {
     data_dir: DataDir,
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    duration(text, 1.0)
+}
+
 /// Multiply-adds of the largest cases that are checked.
 const LARGEST_CHECKED: usize = 1 << 34;
 
@@ -96,8 +100,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let stand = stand(args)?; // before a data set is read
     let chosen = chosen(args)?;
-    let budget = Duration::try_from_secs_f64(args.seconds);
-    let budget = budget.with_context(|| format!("--seconds {}", args.seconds))?;
+    let budget = args.seconds;
     let mut slow = Vec::new();
     for case in chosen {
         let timed = match (&stand, &args.kernel, args.check) {
@@ -126,16 +129,15 @@ fn chosen(args: &Args) -> Result<Vec<Case>> {
         (Some(model), Some(data)) => vec![model_case(model, data, &args.data_dir)?],
         _ => choose(&args.only),
     };
-    ensure!(!chosen.is_empty(), "no case contains `{}`; `bnn bench --list` names them", args.only);
+    let none = || format!("no case contains `{}`; `bnn bench --list` names them", args.only);
+    ensure!(!chosen.is_empty(), Usage(none()));
     if args.backend != PROCESSOR {
         keep_those_on_gpus(&mut chosen, args)?;
     }
     if args.check {
         chosen.retain(|case| case.adds <= LARGEST_CHECKED);
-        ensure!(
-            !chosen.is_empty(),
-            "--check leaves cases out that are so large: take smaller ones"
-        );
+        let why = "--check leaves cases out that are so large: take smaller ones";
+        ensure!(!chosen.is_empty(), Usage(why.into()));
     }
     Ok(chosen)
 }
@@ -144,7 +146,7 @@ fn chosen(args: &Args) -> Result<Vec<Case>> {
 fn keep_those_on_gpus(chosen: &mut Vec<Case>, Args { only, backend, .. }: &Args) -> Result<()> {
     chosen.retain(Case::on_gpus);
     let remedy = format!("`bnn bench --backend {backend} --list` names what is");
-    ensure!(!chosen.is_empty(), "`{only}` is not timed on GPUs; {remedy}");
+    ensure!(!chosen.is_empty(), Usage(format!("`{only}` is not timed on GPUs; {remedy}")));
     Ok(())
 }
 
@@ -164,10 +166,9 @@ fn check_stand(args: &Args) -> Result<()> {
     }
     check_gpu(&args.backend)?;
     let of_processor = args.kernel.is_some() || args.check || args.peaks || args.threads != 1;
-    ensure!(
-        !of_processor,
-        "--kernel, --check, --peaks and --threads are for the processor: leave them out, or --backend"
-    );
+    let why = "--kernel, --check, --peaks and --threads are for the processor: leave them out, or \
+               --backend";
+    ensure!(!of_processor, Usage(why.into()));
     Ok(())
 }
 

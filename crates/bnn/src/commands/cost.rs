@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::commands::{in_tier, read_spec};
 use crate::layer_table::{self, count_text};
-use crate::output;
+use crate::output::{self, Usage};
 
 /// Version of the JSON.
 const FORMAT: u32 = 1;
@@ -89,7 +89,9 @@ fn images(data: &str) -> Result<Input> {
     let (side, channels) = match data {
         "digits" | "mnist" => (28, 1),
         "cifar10" | "cifar10-jpeg" | "svhn" => (32, 3),
-        _ => bail!("the images of `{data}` are not known here: give their size with --input"),
+        _ => bail!(Usage(format!(
+            "the images of `{data}` are not known here: give their size with --input"
+        ))),
     };
     Ok(Input { grid: Grid { height: side, width: side }, channels })
 }

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (images, rate) = (&done["images"], done["images_per_second"].as_f64().unwrap_or_default());
     output::line(&format!(
         "test error {percent:.2} % of {images} images, {rate:.0} images/s, {}",
-        done["backend"]
+        done["backend"].as_str().unwrap_or_default()
     ))
 }
 

@@ -13,14 +13,31 @@ pub mod train;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
-use bnn_train::{Error, Spec, preprocess};
+use bnn_train::{Error, MODEL_FILE, Spec, preprocess};
+use clap::builder::RangedU64ValueParser;
 
 /// Images that cross to the backend at a time.
 const BATCH: usize = 1000;
+
+/// More threads than any machine has, as `bnn-cpu` sees it: a larger number is a mistake.
+const MOST_THREADS: u64 = 4096;
+
+/// Reads a number of threads.
+fn threads() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=MOST_THREADS)
+}
+
+/// Reads a length of time, given as a number of `unit` seconds.
+fn duration(text: &str, unit: f64) -> Result<Duration, String> {
+    let number: Option<f64> = text.parse().ok();
+    let length = number.and_then(|number| Duration::try_from_secs_f64(unit * number).ok());
+    length.ok_or_else(|| "a length of time is a number from 0 on".into())
+}
 
 /// Where data sets are looked for.
 #[derive(clap::Args)]
@@ -38,7 +55,7 @@ pub struct Device {
     backend: Option<String>,
     /// Threads to compute on; all of the machine's by default. Never changes a result, except on `tch`,
     /// which has their number in its name.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<usize>,
 }
 
@@ -76,6 +93,10 @@ impl DataDir {
 /// Reads a frozen model.
 fn read_model(path: &Path) -> Result<Frozen> {
     let place = || path.display().to_string();
+    if path.is_dir() {
+        let model = path.join(MODEL_FILE);
+        bail!("{}: a directory; name the model in it, such as {}", place(), model.display());
+    }
     let bytes = std::fs::read(path).with_context(place)?;
     Frozen::from_bytes(&bytes).with_context(place)
 }
@@ -97,7 +118,11 @@ fn for_network(
 /// Reads a spec file.
 fn read_spec(path: &Path) -> Result<Spec> {
     let place = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| place.clone())?;
+    let bytes = std::fs::read(path).with_context(|| place.clone())?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::spec(&place, format!("no text in UTF-8 from byte {at} on, and so no spec"))
+    })?;
     Ok(Spec::parse(&place, &text)?)
 }
 

@@ -20,7 +20,7 @@ use bnn_train::{
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::commands::{DataDir, Device, in_tier, read_spec};
+use crate::commands::{DataDir, Device, duration, in_tier, read_spec};
 use crate::layer_table::{self, bytes_text, count_text};
 use crate::{evaluation, memory, output};
 
@@ -63,8 +63,8 @@ pub struct Args {
     #[arg(long)]
     keep_checkpoint: bool,
     /// Minutes between checkpoints.
-    #[arg(long, value_name = "MINUTES", default_value_t = 10.0)]
-    checkpoint_every: f64,
+    #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = minutes)]
+    checkpoint_every: Duration,
     /// Print JSON lines: the start, every epoch, the end.
     #[arg(long)]
     json: bool,
@@ -72,6 +72,10 @@ pub struct Args {
     data_dir: DataDir,
     #[command(flatten)]
     device: Device,
+}
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    duration(text, 60.0)
 }
 
 /// Trains.
@@ -93,7 +97,6 @@ pub fn run(args: &Args) -> Result<()> {
     let summary = Summary::new(&spec, input(&data), data.class_names());
     let summary = summary.with_context(|| args.spec.display().to_string())?;
     check_memory(&summary, &spec, &data, args)?;
-    let minutes = Duration::try_from_secs_f64(args.checkpoint_every * 60.0);
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
     if !folder.goes_on(args.resume)? && args.resume {
@@ -103,8 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
     let options = Options {
         out: Some(folder),
         resume: args.resume,
-        checkpoint_every: minutes
-            .context("--checkpoint-every must be a positive number of minutes")?,
+        checkpoint_every: args.checkpoint_every,
         keep_checkpoint: args.keep_checkpoint,
     };
     let digest = data.digest();
@@ -139,7 +141,7 @@ fn check_memory(
     let fit = memory::check("fitting `zca`", memory.fit, "take smaller images, or leave `zca` out");
     if let Err(refused) = fit {
         let cached = |cache: PathBuf| preprocess::is_cached(&spec.preprocess, &data.train, &cache);
-        ensure!(args.data_dir.lookup().cache.is_some_and(cached), refused);
+        ensure!(args.data_dir.lookup().cache.map_or(Ok(false), cached)?, refused);
     }
     memory::check("this", memory.total(), "choose fewer or narrower layers, or a smaller batch")
 }
@@ -289,11 +291,12 @@ fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize) ->
         format!("operations  {} per image", layer_table::operations(total)),
         format!("model       {}", summary.model_bytes.map_or_else(|| format!("none: {UNFROZEN}"), frozen)),
         format!(
-            "memory      about {} (weights {}, optimizer {}, activations {}), {} more for a checkpoint{}",
+            "memory      about {} (weights {}, optimizer {}, activations {}{}), {} more for a checkpoint{}",
             bytes_text(memory.total()),
             bytes_text(memory.weights),
             bytes_text(memory.optimizer),
             bytes_text(memory.activations),
+            if memory.whitenings == 0 { String::new() } else { format!(", zca {}", bytes_text(memory.whitenings)) },
             bytes_text(memory.checkpoint),
             if memory.fit == 0 { String::new() } else { format!("; {} before, to fit zca", bytes_text(memory.fit)) },
         ),

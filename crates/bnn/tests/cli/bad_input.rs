@@ -63,7 +63,7 @@ fn damaged_data_is_named() {
 fn what_is_not_here_is_named_with_the_remedy() {
     let desk = Desk::new();
     desk.fails("train tiny.toml --data mnist --out run", 3, &["mnist", "nowhere"]);
-    desk.fails("train tiny.toml --data imagenet --out run", 1, &["imagenet", "digits"]);
+    desk.fails("train tiny.toml --data imagenet --out run", 2, &["imagenet", "digits"]);
     desk.fails("train tiny.toml --backend cuda --out run", 3, &["cuda"]);
     #[cfg(not(feature = "tch"))]
     for backend in ["tch", "tch/2", "tch:cuda"] {
@@ -88,9 +88,30 @@ fn what_is_not_here_is_named_with_the_remedy() {
 }
 
 #[test]
+fn numbers_that_cannot_be_are_wrong_usage() {
+    let desk = Desk::new();
+    for (option, why) in [
+        ("--threads=0", "0 is not in 1..=4096"),
+        ("--threads=5000", "5000 is not in 1..=4096"),
+        ("--threads=-1", "invalid digit"),
+    ] {
+        for command in ["train tiny.toml", "eval absent --data digits", "predict absent a.png"] {
+            desk.fails(&format!("{command} {option}"), 2, &["--threads", why]);
+        }
+    }
+    for minutes in ["-1", "nan", "1e300", "soon"] {
+        let line = format!("train tiny.toml --checkpoint-every={minutes}");
+        desk.fails(&line, 2, &["--checkpoint-every", minutes, "a number from 0 on"]);
+    }
+    assert!(!desk.0.path().join("runs").exists());
+}
+
+#[test]
 fn broken_specs_are_refused() {
     let desk = Desk::new();
     desk.refuses("batch = 50", "batch = 50\nbach = 3", &["bad.toml", "bach"]);
+    desk.write("bytes.toml", b"name = \"\xff\"");
+    desk.fails("train bytes.toml", 2, &["bytes.toml: no text in UTF-8 from byte 8 on"]);
     desk.refuses("batch = 50", "batch = 0", &["bad.toml", "batch"]);
     desk.refuses("batch = 50", "batch = \"fifty\"", &["bad.toml", "batch"]);
     desk.refuses("from = 3e-3", "from = nan", &["bad.toml", "rate"]);
@@ -155,7 +176,7 @@ fn foreign_and_corrupt_models_are_refused() {
         let checkpoint = "run/checkpoint.safetensors";
         fails(checkpoint, &[checkpoint, "this is a checkpoint", "not a frozen model"]);
         fails("absent.safetensors", &["absent.safetensors", "No such file"]);
-        fails("run", &["run: ", "directory"]);
+        fails("run", &["run: a directory; name the model in it, such as run/model.safetensors"]);
     }
 }
 

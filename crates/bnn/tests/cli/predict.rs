@@ -113,6 +113,7 @@ fn a_broken_picture_names_itself_and_stops_no_other() {
     desk.write("good.png", &whole);
     desk.write("cut.png", &whole[..whole.len() / 2]);
     desk.write("text.png", "no picture");
+    desk.write("photo.png", b"\xff\xd8\xff\xe0 whatever it is called");
     desk.write("empty.png", "");
     desk.write("wide.png", png(30, 28, ColorType::Grayscale, &[0; 840]));
     desk.write("red.png", png(28, 28, ColorType::Rgb, &[255, 0, 0].repeat(784)));
@@ -121,6 +122,7 @@ fn a_broken_picture_names_itself_and_stops_no_other() {
     for (name, words) in [
         ("cut.png", ["cut.png: ", "damaged"]),
         ("text.png", ["text.png: ", "not a PNG image"]),
+        ("photo.png", ["photo.png: a JPEG image", "`magick IN.jpg OUT.png`"]),
         ("empty.png", ["empty.png: ", "not a PNG image"]),
         ("wide.png", ["wide.png: the image is 30 x 28 pixels", "the model reads 28 x 28 pixels"]),
         ("red.png", ["red.png: pixel 0,0 is coloured (255, 0, 0)", "-colorspace Gray"]),

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::desk::{Desk, SPEC};
@@ -18,6 +20,8 @@ fn a_network_is_trained_evaluated_and_inspected() {
         (&eval["test_error"], &eval["test_loss"]),
         (&last["test_error"], &last["test_loss"])
     );
+    let line = desk.works("eval run/model.safetensors --data digits --backend cpu/portable");
+    assert!(line.starts_with("test error ") && line.ends_with(", cpu/portable\n"), "{line}");
     assert!(desk.works("inspect run/model.safetensors").contains("dense"));
     assert!(desk.works("backends").contains("cpu/portable"));
 }
@@ -38,7 +42,15 @@ fn what_the_network_gets_wrong_lies_beside_it() {
     let worst = &told["mistakes"][0];
     assert_ne!(worst["label"], worst["predicted"]);
     let png = "iVBORw0KGgo";
-    assert!(worst["image"].as_str().unwrap().starts_with(png), "{worst}");
+    let image = worst["image"].as_str().unwrap();
+    assert!(image.starts_with(png), "{worst}");
+    // The README takes the first picture of the file, and has it classified.
+    let text = String::from_utf8(file).unwrap();
+    assert_eq!(text.find("iVBOR"), text.find(image));
+    desk.write("hard.png", STANDARD.decode(image).unwrap());
+    let class = told["classes"][worst["predicted"].as_u64().unwrap() as usize].as_str().unwrap();
+    let line = desk.works("predict run/model.safetensors hard.png");
+    assert!(line.starts_with(&format!("hard.png: {class}, margin ")), "{line}");
     let filters = &told["filters"];
     let size = ["height", "width", "channels", "shown", "of"].map(|key| filters[key].as_u64());
     assert_eq!(size, [28, 28, 1, 16, 16].map(Some));
@@ -54,7 +66,7 @@ fn what_a_network_costs_is_counted_without_its_data() {
     insta::assert_snapshot!(desk.works("cost tiny.toml"));
     desk.write("other.toml", SPEC.replace("[\"digits\"]", "[\"mine\"]"));
     let words = ["other.toml", "the images of `mine` are not known here", "--input"];
-    desk.fails("cost other.toml", 1, &words);
+    desk.fails("cost other.toml", 2, &words);
     assert!(desk.works("cost other.toml --input 4x4x3").contains("48"));
     desk.fails("cost tiny.toml --tier paper", 2, &["no tier `paper`"]);
 }
