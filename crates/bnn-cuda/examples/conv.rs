@@ -23,8 +23,10 @@ const PASSES: usize = 50;
 const ROUNDS: usize = 7;
 
 /// Kernels, the device's own choice first.
-const KERNELS: [&str; 10] = [
+const KERNELS: [&str; 12] = [
     "",
+    "hopper_windows_128x256",
+    "hopper_windows_128x128",
     "tensor",
     "windows_128x128",
     "windows_64x64",

@@ -23,8 +23,11 @@ const ROUNDS: usize = 7;
 
 /// Kernels, the device's own choice first. Those of bytes and of planes are for the first layer, and
 /// leave the others to the device's choice; those behind them take every layer.
-const KERNELS: [&str; 11] = [
+const KERNELS: [&str; 14] = [
     "",
+    "hopper_bytes_256x192",
+    "hopper_bytes_128x256",
+    "hopper_bytes_128x128",
     "bytes_128x256",
     "bytes_128x128",
     "bytes_64x64",

@@ -8,6 +8,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <type_traits>
@@ -46,10 +48,16 @@ inline std::vector<Meeting> warps;
 inline Meeting block;
 inline ucontext_t scheduler;
 inline unsigned current;
-inline std::unique_ptr<char[]> shared;
+struct Free { void operator()(void* memory) const { std::free(memory); } };
+inline std::unique_ptr<unsigned char[], Free> shared;
 inline void (*body)(void**);
 inline void** arguments;
 
+// A fault of the kernel's: fibers that wait for each other would do so forever.
+[[noreturn]] inline void stuck(const char* why) {
+    std::fprintf(stderr, "emulated kernel: %s\n", why);
+    std::abort();
+}
 inline void yield() { swapcontext(&fibers[current].context, &scheduler); }
 inline void release(Meeting& meeting) {
     if (meeting.alive && meeting.arrived == meeting.alive) {
@@ -106,7 +114,7 @@ inline void run_block(unsigned threads) {
 }
 inline void run(void (*kernel)(void**), const unsigned* grid, unsigned threads, size_t bytes,
                 void** values) {
-    shared.reset(new char[bytes + 1]);
+    shared.reset((unsigned char*)std::aligned_alloc(1024, (bytes / 1024 + 1) * 1024));
     body = kernel;
     arguments = values;
     blockDim = dim3{threads, 1, 1};

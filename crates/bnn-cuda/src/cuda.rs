@@ -8,7 +8,7 @@ use bnn_core::{Error, Gather, Result};
 use crate::device::gpu::Gpu;
 use crate::device::{Arch, Buffer, Driver, Gemm, Kernel, Launch, Rounding, Shape, Value};
 use crate::recording::Tape;
-use crate::tile::{Takes, Tile};
+use crate::tile::Tile;
 use crate::windows::Windows;
 
 /// A GPU as a backend.
@@ -51,17 +51,13 @@ impl Cuda {
         Gpu::shared(ordinal, Rounding::Tensor).map(|gpu| Self::on(gpu))
     }
 
-    /// The host, running the kernels of any family but `hopper` as a C++ program: for tests.
+    /// The host, running the kernels of a family as a C++ program: for tests.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for `hopper`, or what is no family.
+    /// [`Error::Unavailable`] for what is no family.
     #[cfg(feature = "emulation")]
     pub fn emulated(family: &str) -> Result<Self> {
         let arch = family_named(family)?;
-        if arch == Arch::Hopper {
-            let why = "the copy engine and wgmma are not emulated";
-            return Err(Error::unavailable("emulation of `hopper`", why));
-        }
         Ok(Self::on(Arc::new(crate::device::emulated::Emulated::new(arch))))
     }
 
@@ -84,7 +80,7 @@ impl Cuda {
             return Err(Error::unavailable(format!("kernels `{name}`"), why));
         }
         // What multiplies bytes leaves products of signs to the device's best.
-        let bytes = tile.is_some_and(|tile| tile.takes == Takes::Bytes);
+        let bytes = tile.is_some_and(|tile| tile.takes.bytes());
         Ok(Self { family: if bytes { best } else { arch }, tile, ..self })
     }
 

@@ -13,7 +13,7 @@ use crate::code::{Code, WORD, form, integers, stride};
 use crate::cuda::Cuda;
 use crate::device::{Buffer, Held, Kernel, Value};
 use crate::real::Real;
-use crate::tile::{Depth, Layout, Takes, Tile};
+use crate::tile::{Depth, Layout, Takes, Tile, are_digits};
 use crate::windows::Windows;
 
 /// Terms of columns begin where pairs of them can be read at once.
@@ -106,7 +106,7 @@ struct Product<'a> {
     shape: (usize, usize),
 }
 
-/// Bit matrices of one operand, one after the other, and what each is worth.
+/// Bit matrices of one operand, or matrices of bytes, one after the other, and what each is worth.
 struct Operand<'a> {
     bits: Held<'a>,
     /// Rows of each; of windows, pixels.
@@ -114,7 +114,7 @@ struct Operand<'a> {
     /// Words of a row, or of a pixel.
     stride: usize,
     /// Words of a row of the product: those of a row, or of a window.
-    depth: usize,
+    words: usize,
     /// Weights of the planes.
     planes: &'a [i32],
     /// Their sum, or that of the planes which were joined to bytes.
@@ -170,7 +170,7 @@ impl<'a> Product<'a> {
     fn run(&self, out: &Out<'_>) -> Result<()> {
         let holes = self.w.mask.is_some();
         let a = self.operand(self.a.mask.is_some() || holes)?;
-        let w = self.weights(holes)?;
+        let w = self.weights(holes, self.weights_layout(&a, out))?;
         let terms = self.terms(&a, holes, out.cuts)?;
         let passes = passes(&a, &w);
         let Some((last, earlier)) = passes.split_last() else { unreachable!("a code has planes") };
@@ -201,22 +201,32 @@ impl<'a> Product<'a> {
         match there.filter(|_| windows || self.windows.rows && !exists) {
             Some(bits) => {
                 let lies = Operand::new(self.a, Held::Lent(bits), self.a.dim, exists, layout);
-                let depth = if windows { stride(columns) } else { lies.stride };
-                Ok(Operand { depth, ..lies })
+                let words = if windows { stride(columns) } else { lies.stride };
+                Ok(Operand { words, ..lies })
             }
             None => self.gather(self.a, &self.windows, (rows, columns), exists, layout),
         }
     }
 
+    /// How the weights are to lie beside this operand.
+    fn weights_layout(&self, a: &Operand<'_>, out: &Out<'_>) -> Layout {
+        let shape = (self.shape.0, self.columns(out.signs.is_some()));
+        Tile::weights(self.cuda, &self.w.weights, shape, a.depth(a.planes.len(), Layout::Bits))
+    }
+
     /// The weights, with their mask behind the planes if there are holes.
-    fn weights(&self, holes: bool) -> Result<Operand<'a>> {
-        let (rows, columns) = self.w.dim;
-        if !holes {
+    fn weights(&self, holes: bool, layout: Layout) -> Result<Operand<'a>> {
+        if !holes && layout == Layout::Bits {
             let bits = Held::Lent(&self.w.planes);
-            return Ok(Operand::new(self.w, bits, (rows, columns), false, Layout::Bits));
+            return Ok(Operand::new(self.w, bits, self.w.dim, false, layout));
         }
         let windows = self.cuda.windows(&Gather::Rows)?;
-        self.gather(self.w, &windows, (rows, columns), true, Layout::Bits)
+        self.gather(self.w, &windows, self.w.dim, holes, layout)
+    }
+
+    /// Columns that are written: signs up to the end of their stride.
+    fn columns(&self, signs: bool) -> usize {
+        if signs { self.term_stride() } else { self.shape.1 }
     }
 
     fn gather(
@@ -273,7 +283,7 @@ impl<'a> Product<'a> {
             rows as u64,
             windows.classes.address(),
             windows.class_taps.address(),
-            pair(a.depth as u32, a.planes.len() as u32),
+            pair(a.words as u32, a.planes.len() as u32),
             pair(u32::from(a.exists), windows.positions as u32),
             pair(channels, self.w.total() as u32),
             pair(a.total as u32, u32::from(a.layout == Layout::Bytes)),
@@ -354,42 +364,26 @@ impl<'a> Product<'a> {
         finish: &[u64; 10],
     ) -> Result<()> {
         let (m, n) = self.shape;
-        // Signs are written up to the end of their stride.
-        let columns = if finish[9] == 0 { n } else { self.term_stride() };
-        let depth = Depth { words: a.depth, planes: pass.planes, layout: a.layout };
-        let tile = Tile::choose(self.cuda, (m, columns), depth);
-        let (a_at, w_at) = (a.at(pass.first), w.at(pass.w));
-        let (a_value, w_value) = match tile.copied {
-            false => (
-                Value::Pointer(a_at, a.bits.buffer().place()),
-                Value::Pointer(w_at, w.bits.buffer().place()),
-            ),
-            true => (
-                Value::Map {
-                    address: a_at,
-                    words: a.stride,
-                    rows: a.rows * pass.planes,
-                    box_rows: tile.rows as u32,
-                },
-                Value::Map {
-                    address: w_at,
-                    words: w.stride,
-                    rows: w.rows,
-                    box_rows: tile.columns as u32,
-                },
-            ),
+        let columns = self.columns(finish[9] != 0);
+        let tile = Tile::choose(self.cuda, (m, columns), a.depth(pass.planes, w.layout));
+        let moves = tile.takes == Takes::Windows;
+        let a_value = if tile.copied && !moves {
+            a.map(pass.first, pass.planes, tile.rows)
+        } else {
+            a.pointer(pass.first)
         };
+        let w_value = if tile.copied { w.map(pass.w, 1, tile.columns) } else { w.pointer(pass.w) };
         let pixels = a.pixels(&self.windows);
         let mut values = vec![
             a_value,
             w_value,
             m.into(),
             (n as i32).into(),
-            (a.depth as i32).into(),
+            (a.words as i32).into(),
             (pass.planes as i32).into(),
             Value::Struct(finish),
         ];
-        values.extend((tile.takes == Takes::Windows).then_some(Value::Struct(&pixels)));
+        values.extend(moves.then_some(Value::Struct(&pixels)));
         self.cuda.launch(tile.kernel, tile.shape(self.cuda, (m, columns))?, &values)
     }
 }
@@ -406,7 +400,7 @@ impl<'a> Operand<'a> {
         let bytes = layout == Layout::Bytes;
         let planes = if bytes { JOINED } else { &code.weights };
         let stride = stride(columns) * if bytes { BYTE } else { 1 };
-        Self { bits, rows, stride, depth: stride, planes, total: code.total(), exists, layout }
+        Self { bits, rows, stride, words: stride, planes, total: code.total(), exists, layout }
     }
 
     /// `Pixels` of common.cuh.
@@ -416,16 +410,35 @@ impl<'a> Operand<'a> {
         [self.rows as u64, p0, p1, p2, p3, words as u64]
     }
 
+    /// The depth of a product with so many of its planes, and weights that lie so.
+    fn depth(&self, planes: usize, weights: Layout) -> Depth {
+        Depth { words: self.words, planes, layout: self.layout, weights }
+    }
+
     /// Address of a bit matrix.
     fn at(&self, plane: usize) -> u64 {
         self.bits.buffer().address() + (plane * self.rows * self.stride * size_of::<u32>()) as u64
+    }
+
+    /// A bit matrix, for kernels whose threads copy it.
+    fn pointer(&self, plane: usize) -> Value<'static> {
+        Value::Pointer(self.at(plane), self.bits.buffer().place())
+    }
+
+    /// So many bit matrices as one, for the copy engine, in boxes of so many rows.
+    fn map(&self, first: usize, planes: usize, box_rows: usize) -> Value<'static> {
+        Value::Map {
+            address: self.at(first),
+            words: self.stride,
+            rows: self.rows * planes,
+            box_rows: box_rows as u32,
+        }
     }
 }
 
 /// Every pair of bit matrices; planes of weights 1, 2, 4.. go together in one pass.
 fn passes(a: &Operand<'_>, w: &Operand<'_>) -> Vec<Pass> {
-    let digits = a.planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
-    let mut left: Vec<(i32, usize, usize)> = if digits {
+    let mut left: Vec<(i32, usize, usize)> = if are_digits(a.planes) {
         vec![(2, 0, a.planes.len())]
     } else {
         a.planes.iter().enumerate().map(|(at, weight)| (2 * weight, at, 1)).collect()

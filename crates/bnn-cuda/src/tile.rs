@@ -32,11 +32,20 @@ pub(crate) enum Takes {
     Any,
     /// Planes joined to bytes.
     Bytes,
-    /// Windows over images, of one such plane or several.
+    /// The same, and weights that are bytes too.
+    Both,
+    /// Windows over images, of one such plane or, but for `wgmma`, several.
     Windows,
 }
 
-/// How a left operand lies.
+impl Takes {
+    /// Whether planes are to be joined to bytes.
+    pub(crate) fn bytes(self) -> bool {
+        matches!(self, Self::Bytes | Self::Both)
+    }
+}
+
+/// How an operand lies; weights are bits, or bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// Rows of packed signs: as they were, or gathered.
@@ -56,14 +65,21 @@ pub(crate) struct Depth {
     pub(crate) planes: usize,
     /// How they lie.
     pub(crate) layout: Layout,
+    /// How the weights lie.
+    pub(crate) weights: Layout,
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 21] = [
+pub(crate) const TILES: [Tile; 26] = [
     hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
     hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
     hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
     hopper("hopper_planes", (128, 128), 6, Takes::Planes),
+    hopper("hopper_bytes_256x192", (256, 192), 4, Takes::Both),
+    hopper("hopper_bytes_128x256", (128, 256), 4, Takes::Both),
+    hopper("hopper_bytes_128x128", (128, 128), 6, Takes::Both),
+    hopper("hopper_windows_128x256", (128, 256), 4, Takes::Windows),
+    hopper("hopper_windows_128x128", (128, 128), 6, Takes::Windows),
     int8("int8_128x128", (128, 128), 256, Takes::Any),
     int8("int8_64x64", (64, 64), 128, Takes::Any),
     int8("int8_32x32", (32, 32), 64, Takes::Any),
@@ -94,6 +110,9 @@ pub(crate) const TILES: [Tile; 21] = [
 
 /// Columns of tiles of a launch.
 const MOST_COLUMNS: usize = u16::MAX as usize;
+
+/// Cycles that it takes to write weights as bytes, about: those of a launch.
+const WIDENING: usize = 3000;
 
 /// Bytes of a row and stage in shared memory.
 const STAGE_ROW: usize = 128;
@@ -155,6 +174,16 @@ const fn int8(
     }
 }
 
+/// Whether planes are binary digits, of weights 1, 2, 4..
+pub(crate) fn are_digits(planes: &[i32]) -> bool {
+    planes.iter().zip(0..).all(|(&weight, at)| 1i32.checked_shl(at) == Some(weight))
+}
+
+/// Whether planes are digits of a byte.
+fn fit_bytes(planes: &[i32]) -> bool {
+    planes.len() <= 8 && are_digits(planes)
+}
+
 impl Tile {
     /// The kernel of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -181,8 +210,12 @@ impl Tile {
         windows: bool,
     ) -> Layout {
         let asked = cuda.tile().map(|tile| tile.takes);
-        // The copy engine of Hopper takes rows.
-        let moves = matches!(cuda.family(), Arch::Int8 | Arch::Tensor) && asked != Some(Takes::Any);
+        // On Hopper, where the copy engine takes rows, they have to be asked for until they are measured.
+        let moves = match asked {
+            Some(Takes::Windows) => true,
+            Some(Takes::Any) => false,
+            _ => matches!(cuda.family(), Arch::Int8 | Arch::Tensor),
+        };
         if Self::joins(cuda, planes, words, exists) {
             Layout::Bytes
         } else if windows && moves {
@@ -197,10 +230,8 @@ impl Tile {
     /// multiply 32 bytes at a time, or 256 bits where they know bits. Existing entries are one more
     /// plane, or bytes as well.
     fn joins(cuda: &Cuda, planes: &[i32], words: usize, exists: bool) -> bool {
-        let digits = planes.iter().enumerate().all(|(at, &weight)| weight == 1 << at);
-        let asked = cuda.tile().map(|tile| tile.takes);
-        let better = match asked {
-            Some(Takes::Bytes) => true,
+        let better = match cuda.tile().map(|tile| tile.takes) {
+            Some(Takes::Bytes | Takes::Both) => true,
             Some(Takes::Planes | Takes::Any | Takes::Windows) => false,
             Some(Takes::Plane) | None => {
                 let more = usize::from(exists);
@@ -208,52 +239,78 @@ impl Tile {
                 cuda.family() == Arch::Int8 || bytes <= bits
             }
         };
-        digits && (2..=8).contains(&planes.len()) && cuda.family() > Arch::Plain && better
+        planes.len() > 1 && fit_bytes(planes) && cuda.family() > Arch::Plain && better
+    }
+
+    /// How weights of these planes are to lie beside an operand: as bytes where a kernel that takes
+    /// them is faster than all others, although they have to be written first.
+    pub(crate) fn weights(
+        cuda: &Cuda,
+        planes: &[i32],
+        shape: (usize, usize),
+        depth: Depth,
+    ) -> Layout {
+        let cost = |weights, more: usize| {
+            let depth = Depth { weights, ..depth };
+            let tile = Self::find(cuda, shape, depth)?;
+            let asked = cuda.tile().is_some_and(|asked| asked.name() == tile.name());
+            let cost = tile.cost(shape, depth, cuda.device().processors()) + more;
+            Some(if asked { 0 } else { cost })
+        };
+        match (cost(Layout::Bits, 0), cost(Layout::Bytes, WIDENING)) {
+            (Some(bits), Some(bytes)) if bytes < bits && fit_bytes(planes) => Layout::Bytes,
+            _ => Layout::Bits,
+        }
     }
 
     /// The usable kernel of the least [`cost`](Self::cost), unless one was asked for.
     pub(crate) fn choose(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Self {
-        let family = cuda.family();
-        let Depth { words, planes, layout } = depth;
-        let usable = |tile: &&Self| {
-            let counts = match tile.takes {
-                Takes::Plane => layout == Layout::Bits && planes == 1,
-                Takes::Planes => layout == Layout::Bits && planes > 1,
-                Takes::Any => layout == Layout::Bits,
-                Takes::Bytes => layout == Layout::Bytes,
-                Takes::Windows => layout == Layout::Windows,
-            };
-            // What a better family also has is its oracle, but for bytes.
-            let right = match tile.family {
-                Arch::Plain => family == Arch::Plain,
-                Arch::Int8 => family == Arch::Int8 || layout == Layout::Bytes,
-                Arch::Tensor | Arch::Hopper => tile.family <= family,
-            };
-            let fits = tile.copied || shape.1.div_ceil(tile.columns) <= MOST_COLUMNS;
-            let deep = !tile.copied || words > 0; // a tensor map is never empty
-            right && counts && fits && deep
-        };
-        if let Some(asked) = cuda.tile().filter(|tile| usable(&tile)) {
-            return asked;
-        }
-        let processors = cuda.device().processors();
-        let cost = |tile: &&Self| tile.cost(shape, depth, processors);
         // Where none fits, the last one says why when it is shaped.
-        *TILES.iter().filter(usable).min_by_key(cost).unwrap_or(&TILES[TILES.len() - 1])
+        Self::find(cuda, shape, depth).unwrap_or(TILES[TILES.len() - 1])
+    }
+
+    fn find(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Option<Self> {
+        let usable = |tile: &Self| tile.usable(cuda.family(), shape, depth);
+        let cost = |tile: &Self| tile.cost(shape, depth, cuda.device().processors());
+        let best = || TILES.into_iter().filter(usable).min_by_key(cost);
+        cuda.tile().filter(usable).or_else(best)
+    }
+
+    /// Whether a device of this family has the kernel, and it takes such operands.
+    fn usable(&self, family: Arch, shape: (usize, usize), depth: Depth) -> bool {
+        let Depth { words, planes, layout, weights } = depth;
+        let counts = match self.takes {
+            Takes::Plane => layout == Layout::Bits && planes == 1,
+            Takes::Planes => layout == Layout::Bits && planes > 1,
+            Takes::Any => layout == Layout::Bits,
+            Takes::Bytes | Takes::Both => layout == Layout::Bytes,
+            Takes::Windows => layout == Layout::Windows && (planes == 1 || !self.copied),
+        };
+        let meets = (self.takes == Takes::Both) == (weights == Layout::Bytes);
+        // What a better family also has is its oracle, but for bytes.
+        let right = match self.family {
+            Arch::Plain => family == Arch::Plain,
+            Arch::Int8 => family == Arch::Int8 || layout == Layout::Bytes,
+            Arch::Tensor | Arch::Hopper => self.family <= family,
+        };
+        let fits = self.copied || shape.1.div_ceil(self.columns) <= MOST_COLUMNS;
+        let deep = !self.copied || words > 0; // a tensor map is never empty
+        right && counts && meets && fits && deep
     }
 
     /// About how many cycles a product takes, by measurements on an H100: the second-level cache
     /// feeds a processor some 24 bytes a cycle, the epilogue takes a twelfth of a cycle per output;
-    /// rows shorter than a stage are cheaper without the copy engine. Not measured: the family `int8`,
-    /// with 2048 multiply-adds of bytes a cycle (data sheet of an A100).
+    /// rows shorter than a stage are cheaper without the copy engine. Not measured: products of bytes,
+    /// with 2048 multiply-adds a cycle of `mma` (data sheet of an A100) and 4096 of `wgmma` (H100).
     fn cost(&self, shape: (usize, usize), depth: Depth, processors: usize) -> usize {
-        let Depth { words, planes, layout } = depth;
+        let Depth { words, planes, layout, .. } = depth;
         let waves = self.count(shape).div_ceil(processors);
         let epilogue = self.rows * self.columns / 12 + 500;
-        if self.family == Arch::Int8 {
+        if self.family == Arch::Int8 || self.takes == Takes::Both {
             let feed = (self.rows * STAGE_ROW + self.columns * weights_row(self.takes)) / 24;
             let deep = STAGE_ROW * if layout == Layout::Bytes { 1 } else { 8 };
-            let multiply = self.rows * self.columns * deep / 2048;
+            let rate = if self.family == Arch::Int8 { 2048 } else { 4096 };
+            let multiply = self.rows * self.columns * deep / rate;
             return waves * (feed.max(multiply) * words.div_ceil(8) * planes / 4 + epilogue);
         }
         let parts = match (self.family, words < 32) {
@@ -298,6 +355,11 @@ mod tests {
 
     const DIGITS: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
+    /// The depth of one plane, beside weights of bits.
+    fn depth(words: usize, layout: Layout) -> Depth {
+        Depth { words, planes: 1, layout, weights: Layout::Bits }
+    }
+
     fn joins(family: &str, planes: &[i32], words: usize) -> bool {
         Tile::joins(&Cuda::emulated(family).unwrap(), planes, words, false)
     }
@@ -319,26 +381,33 @@ mod tests {
     #[test]
     fn a_kernel_that_was_asked_for_has_what_it_takes() {
         let asked = |name| Cuda::emulated("tensor").unwrap().with_kernel(name).unwrap();
-        let depth = Depth { words: 28 * 8, planes: 1, layout: Layout::Bytes };
+        let depth = depth(28 * 8, Layout::Bytes);
         let (planes, bytes) = (asked("count_64x64"), asked("bytes_64x64"));
         assert!(!Tile::joins(&planes, &DIGITS, 28, false));
         assert!(Tile::joins(&bytes, &DIGITS[..2], 28, true));
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), depth).name(), "bytes_64x64");
-        let signs = Depth { words: 128, planes: 1, layout: Layout::Bits };
+        let signs = self::depth(128, Layout::Bits);
         assert_eq!(Tile::choose(&bytes, (10_000, 4096), signs).kernel.0, "tensor");
     }
 
     #[test]
     fn every_kernel_that_was_asked_for_is_taken() {
-        for tile in TILES.into_iter().filter(|tile| tile.family != Arch::Hopper) {
-            let family = if tile.family == Arch::Plain { "plain" } else { "tensor" };
+        for tile in TILES {
+            let family = match tile.family {
+                Arch::Plain => "plain",
+                Arch::Int8 | Arch::Tensor => "tensor",
+                Arch::Hopper => "hopper",
+            };
             let cuda = Cuda::emulated(family).unwrap().with_kernel(tile.name()).unwrap();
             let layout = match tile.takes {
-                Takes::Bytes => Layout::Bytes,
+                Takes::Bytes | Takes::Both => Layout::Bytes,
                 Takes::Windows => Layout::Windows,
                 Takes::Plane | Takes::Planes | Takes::Any => Layout::Bits,
             };
-            let chosen = Tile::choose(&cuda, (37, 150), Depth { words: 24, planes: 1, layout });
+            let planes = if tile.takes == Takes::Planes { &DIGITS } else { &DIGITS[..1] };
+            let depth = Depth { planes: planes.len(), ..depth(24, layout) };
+            let weights = Tile::weights(&cuda, &[1], (37, 150), depth);
+            let chosen = Tile::choose(&cuda, (37, 150), Depth { weights, ..depth });
             assert_eq!(chosen.name(), tile.name());
         }
     }
@@ -362,8 +431,26 @@ mod tests {
     }
 
     #[test]
+    fn weights_become_bytes_where_that_is_worth_a_launch() {
+        let weights = |cuda: &Cuda, planes: &[i32], rows| {
+            Tile::weights(cuda, planes, (rows, 4096), depth(28 * 8, Layout::Bytes))
+        };
+        let hopper = Cuda::emulated("hopper").unwrap();
+        assert_eq!(weights(&hopper, &[1], 1 << 16), Layout::Bytes);
+        assert_eq!(weights(&hopper, &DIGITS, 1 << 16), Layout::Bytes);
+        assert_eq!(weights(&hopper, &[1, -1], 1 << 16), Layout::Bits, "not the digits of a byte");
+        assert_eq!(weights(&hopper, &[1], 1), Layout::Bits, "a small product");
+        assert_eq!(weights(&Cuda::emulated("tensor").unwrap(), &[1], 1 << 16), Layout::Bits);
+        let asked = |name| hopper.clone().with_kernel(name).unwrap();
+        assert_eq!(weights(&asked("hopper_bytes_128x128"), &[1], 1), Layout::Bytes);
+        assert_eq!(weights(&asked("bytes_64x64"), &[1], 1 << 16), Layout::Bits);
+        let signs = depth(128, Layout::Bits);
+        assert_eq!(Tile::weights(&hopper, &[1], (1 << 16, 4096), signs), Layout::Bits);
+    }
+
+    #[test]
     fn signs_are_multiplied_as_bytes_where_nothing_is_better() {
-        let depth = Depth { words: 128, planes: 1, layout: Layout::Bits };
+        let depth = depth(128, Layout::Bits);
         for (family, file) in [("plain", "product"), ("int8", "int8"), ("tensor", "tensor")] {
             let cuda = Cuda::emulated(family).unwrap();
             for shape in [(10_000, 4096), (100, 4096), (1, 10)] {

@@ -18,3 +18,8 @@ mod tensor {
     use super::*;
     bnn_testkit::conformance_tests!(Cuda::emulated("tensor").unwrap());
 }
+
+mod hopper {
+    use super::*;
+    bnn_testkit::conformance_tests!(Cuda::emulated("hopper").unwrap());
+}

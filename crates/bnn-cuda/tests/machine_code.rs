@@ -160,17 +160,21 @@ fn int8(place: &str, text: &str) {
 /// Asynchronous products as wide as the tile, fed by the copy engine, with registers moved from the
 /// warpgroup that copies to the two that multiply.
 fn wgmma(place: &str, kernels: &[Kernel<'_>], text: &str) {
-    let widths = [
-        ("hopper_256x192", 192),
-        ("hopper_128x256", 256),
-        ("hopper_128x128", 128),
-        ("hopper_planes", 128),
+    let products = [
+        ("hopper_256x192", "BGMMA.64x192x256.AND.POPC"),
+        ("hopper_128x256", "BGMMA.64x256x256.AND.POPC"),
+        ("hopper_128x128", "BGMMA.64x128x256.AND.POPC"),
+        ("hopper_planes", "BGMMA.64x128x256.AND.POPC"),
+        ("hopper_windows_128x256", "BGMMA.64x256x256.AND.POPC"),
+        ("hopper_windows_128x128", "BGMMA.64x128x256.AND.POPC"),
+        ("hopper_bytes_256x192", "IGMMA.64x192x32.U8.U8"),
+        ("hopper_bytes_128x256", "IGMMA.64x256x32.U8.U8"),
+        ("hopper_bytes_128x128", "IGMMA.64x128x32.U8.U8"),
     ];
-    assert_eq!(kernels.len(), widths.len(), "{place}: a kernel is not checked");
-    for (name, width) in widths {
+    assert_eq!(kernels.len(), products.len(), "{place}: a kernel is not checked");
+    for (name, want) in products {
         let code = opcodes(text, name);
         let products: Vec<_> = code.iter().filter(|code| code.contains("MMA")).collect();
-        let want = format!("BGMMA.64x{width}x256.AND.POPC");
         let alike = products.iter().all(|code| **code == want);
         assert!(!products.is_empty() && alike, "{place}: {name} has {products:?}, not {want}");
         assert!(code.contains(&"UTMALDG.2D"), "{place}: {name} does not use the copy engine");

@@ -175,7 +175,10 @@ fn words(value: &Value<'_>) -> Vec<u64> {
         Value::Real(real) => vec![u64::from(real.to_bits())],
         Value::Struct(words) => words.to_vec(),
         Value::Kept(ref words) => words.to_vec(),
-        Value::Map { .. } => unreachable!("no emulated kernel takes a tensor map"),
+        // `TensorMap` of wgmma.cuh.
+        Value::Map { address, words, rows, box_rows } => {
+            vec![address, words as u64, rows as u64, u64::from(box_rows)]
+        }
     }
 }
 

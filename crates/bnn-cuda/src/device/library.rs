@@ -6,8 +6,14 @@ const COMMON: &str = include_str!("../../kernels/common.cuh");
 /// In front of every file with a sign product.
 const FINISH: &str = include_str!("../../kernels/finish.cuh");
 
+/// In front of every file whose threads copy tiles.
+const COPIES: &str = include_str!("../../kernels/copies.cuh");
+
 /// In front of every file whose warps feed tensor cores.
 const MMA: &str = include_str!("../../kernels/mma.cuh");
+
+/// In front of the file whose products are asynchronous.
+const WGMMA: &str = include_str!("../../kernels/wgmma.cuh");
 
 /// A file of kernels.
 pub(super) struct Source {
@@ -32,13 +38,13 @@ macro_rules! sources {
 pub(super) static SOURCES: [Source; 10] = sources![
     "coding" [],
     "gather" [],
-    "hopper" [FINISH],
-    "int8" [FINISH, MMA],
+    "hopper" [FINISH, COPIES, WGMMA],
+    "int8" [FINISH, COPIES, MMA],
     "norm" [],
     "pool" [],
     "product" [FINISH],
     "rivals" [],
-    "tensor" [FINISH, MMA],
+    "tensor" [FINISH, COPIES, MMA],
     "train" [],
 ];
 
