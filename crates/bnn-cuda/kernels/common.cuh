@@ -8,7 +8,8 @@ typedef unsigned long long uint64_t;
     type* name = reinterpret_cast<type*>(name##_bytes)
 #endif
 
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// Threads of a block, and if given, how many blocks a processor should have room for.
+#define KERNEL(...) extern "C" __global__ void __launch_bounds__(__VA_ARGS__)
 
 [[maybe_unused]] constexpr int WARP = 32; // not every file needs them
 [[maybe_unused]] constexpr unsigned ALL = 0xFFFFFFFFu;

@@ -28,49 +28,77 @@ template <int LEFT> __device__ __forceinline__ void wait_copies() {
 }
 #endif
 
-// A left operand whose rows are windows over pixels of whole chunks, zeros outside. A thread's rows
-// and its chunk are the same in every stage, and so are the corners of its windows.
+// A left operand whose rows are windows over pixels of whole chunks, zeros outside.
 struct Images {
     const uint32_t* at;
     long long windows; // of a plane
     Pixels pixels;
 
-    template <int BM, int THREADS>
+    // What a thread copies of ROWS rows, ACROSS chunks of each row and stage: the same rows, corners of
+    // windows, and chunk in every stage.
+    template <int ROWS, int ACROSS, int THREADS>
     struct Share {
-        static constexpr int MINE = BM * CHUNKS / THREADS, APART = THREADS / CHUNKS;
+        static constexpr int APART = THREADS / ACROSS, MINE = ROWS / APART;
         const Images& images;
-        int image[MINE], y[MINE], x[MINE]; // first pixel of the image, corner of the window
+        int y[MINE], x[MINE];   // corners of the windows
+        uint32_t corner[MINE];  // and the pixels there, counted also where there are none
+        const uint32_t* from;   // plane
+        int down, across, word; // of the next stage: tap, and word of its pixel
 
-        __device__ __forceinline__ Share(const Images& all, long long row0) : images(all) {
+        __device__ __forceinline__ Share(const Images& all, long long row0, int plane) : images(all) {
             const Patches& p = images.pixels.patches;
             uint32_t places = p.out_height * p.out_width;
 #pragma unroll
             for (int i = 0; i < MINE; i++) {
-                long long row = row0 + threadIdx.x / CHUNKS + i * APART;
-                bool here = row < images.windows;
-                uint32_t place = (uint32_t)row % places;
-                image[i] = here ? (int)((uint32_t)row / places) * p.height * p.width : 0;
-                y[i] = here ? (int)(place / p.out_width) * p.stride - p.pad : -(1 << 30); // outside
+                long long row = row0 + threadIdx.x / ACROSS + i * APART;
+                uint32_t image = (uint32_t)row / places, place = (uint32_t)row % places;
+                y[i] = (int)(place / p.out_width) * p.stride - p.pad;
                 x[i] = (int)(place % p.out_width) * p.stride - p.pad;
+                corner[i] = (image * p.height + y[i]) * p.width + x[i];
+                if (row >= images.windows) y[i] = -(1 << 30); // outside
+            }
+            start(plane);
+        }
+
+        __device__ __forceinline__ void start(int plane) {
+            from = images.at + plane * images.pixels.count * images.pixels.words;
+            again();
+        }
+
+        // Back to the first tap.
+        __device__ __forceinline__ void again() {
+            down = across = word = 0;
+            forward(threadIdx.x % ACROSS * 4);
+        }
+
+        // Goes on by so many words of the windows.
+        __device__ __forceinline__ void forward(int words) {
+            word += words;
+            while (word >= images.pixels.words) {
+                word -= images.pixels.words;
+                if (++across == images.pixels.patches.window_width) across = 0, down++;
             }
         }
 
-        __device__ __forceinline__ void copy(uint32_t* tile, int plane, int k) const {
+        __device__ __forceinline__ void copy(uint32_t* tile, int) {
             const Patches& p = images.pixels.patches;
-            int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
-            int words = images.pixels.words, word = k + chunk * 4, tap = word / words;
-            bool deep = tap < p.window_height * p.window_width;
-            int down = tap / p.window_width, across = tap % p.window_width;
-            const uint32_t* from = images.at + plane * images.pixels.count * words;
-            tile += row * STAGE_WORDS + (chunk ^ row % CHUNKS) * 4;
+            int row = threadIdx.x / ACROSS, chunk = threadIdx.x % ACROSS;
+            tile += (row * ACROSS + (chunk ^ row % ACROSS)) * 4;
+            uint32_t tap = down * p.width + across; // from the corner
 #pragma unroll
-            for (int i = 0; i < MINE; i++, tile += APART * STAGE_WORDS) {
-                int line = y[i] + down, column = x[i] + across;
-                bool inside = deep && (uint32_t)line < (uint32_t)p.height &&
-                              (uint32_t)column < (uint32_t)p.width;
-                long long pixel = inside ? image[i] + line * p.width + column : 0;
-                copy_async(tile, from + pixel * words + (inside ? word % words : 0), inside);
+            for (int i = 0; i < MINE; i++) {
+                bool inside = down < p.window_height && (uint32_t)(y[i] + down) < (uint32_t)p.height &&
+                              (uint32_t)(x[i] + across) < (uint32_t)p.width;
+                long long pixel = corner[i] + tap;
+                const uint32_t* source = from + pixel * images.pixels.words + word;
+                copy_async(tile + i * APART * ACROSS * 4, source, inside);
             }
+            forward(ACROSS * 4);
+        }
+
+        __device__ __forceinline__ void before(int) {
+            from -= images.pixels.count * images.pixels.words;
+            again();
         }
     };
 };

@@ -44,11 +44,12 @@ struct Moving {
 
     template <int BM>
     struct Share {
-        Images::Share<BM, GROUP> windows;
+        Images::Share<BM, CHUNKS, GROUP> windows;
 
-        __device__ __forceinline__ Share(const Moving& all, int row0) : windows(all.images, row0) {}
-        __device__ __forceinline__ void copy(unsigned char* tile, int plane, int word, Barrier*) const {
-            windows.copy(reinterpret_cast<uint32_t*>(tile), plane, word);
+        __device__ __forceinline__ Share(const Moving& all, int row0) : windows(all.images, row0, 0) {}
+        __device__ __forceinline__ void copy(unsigned char* tile, int plane, int word, Barrier*) {
+            if (word == 0) windows.start(plane);
+            windows.copy(reinterpret_cast<uint32_t*>(tile), word / STAGE_WORDS);
             commit_copies();
         }
     };

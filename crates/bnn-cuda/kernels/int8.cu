@@ -69,17 +69,20 @@ __device__ __forceinline__ void multiply(int (&counts)[TM][TN][4], const Quad (&
 struct Bytes {
     static constexpr int W_CHUNKS = 1; // 128 bits
 
+    static __device__ __forceinline__ int weights_word(int first) {
+        return (first + threadIdx.x % WARP) * W_CHUNKS * 4;
+    }
+
     template <int TM, int TN>
-    static __device__ __forceinline__ void stage(int (&counts)[TM][TN][4], const uint32_t* a_tile,
-                                                 const uint32_t* w_tile, int) {
-        int lane = threadIdx.x % WARP;
+    static __device__ __forceinline__ void stage(int (&counts)[TM][TN][4], const uint32_t* tiles,
+                                                 int a_word, int w_word, int) {
         Quad w_parts[TN / 4];
 #pragma unroll
-        for (int j = 0; j < TN / 4; j++) w_parts[j] = load_matrices(w_tile + (j * 32 + lane) * 4);
+        for (int j = 0; j < TN / 4; j++) w_parts[j] = load_matrices(tiles + w_word + j * WARP * 4);
 #pragma unroll
         for (int bit = 0; bit < 8; bit += 2) {
             Quad a_parts[TM];
-            load_rows(a_parts, a_tile, bit);
+            load_parts(a_parts, tiles + (a_word ^ bit * 4));
 #pragma unroll
             for (int j = 0; j < TN; j++) {
                 uint32_t word = w_parts[j / 4].at[j % 4];
@@ -91,8 +94,8 @@ struct Bytes {
     }
 };
 
-KERNEL(256) int8_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
-                         int planes, Finish f) {
+KERNEL(256, 2) int8_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
+                            int planes, Finish f) {
     count_tile<Bits<1>, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
@@ -111,8 +114,8 @@ KERNEL(256) bytes_128x256(const uint32_t* a, const uint32_t* w, long long m, int
     count_tile<Bytes, 128, 256, 64, 64>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
-KERNEL(256) bytes_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
-                          int planes, Finish f) {
+KERNEL(256, 2) bytes_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
+                             int planes, Finish f) {
     count_tile<Bytes, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 

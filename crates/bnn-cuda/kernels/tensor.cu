@@ -37,8 +37,8 @@ __device__ __forceinline__ void multiply(int (&counts)[TM][TN][4], const Quad (&
             mma_and_popc(counts[i][j], a[i], w[j / 2].at[j % 2 * 2], w[j / 2].at[j % 2 * 2 + 1]);
 }
 
-KERNEL(256) count_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
-                          int planes, Finish f) {
+KERNEL(256, 2) count_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
+                             int planes, Finish f) {
     count_tile<Bits<4>, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
@@ -52,8 +52,8 @@ KERNEL(64) count_32x32(const uint32_t* a, const uint32_t* w, long long m, int n,
     count_tile<Bits<4>, 32, 32, 16, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
-KERNEL(256) windows_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
-                            int planes, Finish f, Pixels pixels) {
+KERNEL(256, 2) windows_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
+                               int planes, Finish f, Pixels pixels) {
     count_tile<Bits<4>, 128, 128, 64, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }
 
