@@ -298,10 +298,11 @@ impl Tile {
         right && counts && meets && fits && deep
     }
 
-    /// About how many cycles a product takes, by measurements on an H100: the second-level cache
-    /// feeds a processor some 24 bytes a cycle, the epilogue takes a twelfth of a cycle per output;
-    /// rows shorter than a stage are cheaper without the copy engine. Not measured: products of bytes,
-    /// with 2048 multiply-adds a cycle of `mma` (data sheet of an A100) and 4096 of `wgmma` (H100).
+    /// About how many cycles a product takes, fitted to what kernels of earlier code took on an H100: the
+    /// second-level cache feeds a processor some 24 bytes a cycle, the epilogue takes a twelfth of a cycle
+    /// per output; rows shorter than a stage are cheaper without the copy engine. Not measured: products of
+    /// bytes, with 2048 multiply-adds a cycle of `mma` (data sheet of an A100) and 4096 of `wgmma` (H100),
+    /// and kernels that warps feed, since their loops are lean.
     fn cost(&self, shape: (usize, usize), depth: Depth, processors: usize) -> usize {
         let Depth { words, planes, layout, .. } = depth;
         let waves = self.count(shape).div_ceil(processors);
