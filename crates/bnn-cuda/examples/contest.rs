@@ -20,8 +20,9 @@ const ROUNDS: usize = 7;
 const SHARE: f64 = 0.004;
 
 /// Kernels, the device's own choice first.
-const KERNELS: [&str; 11] = [
+const KERNELS: [&str; 12] = [
     "",
+    "hopper_turns_128x192",
     "hopper_256x192",
     "hopper_128x256",
     "hopper_128x128",

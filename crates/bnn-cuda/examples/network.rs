@@ -23,8 +23,10 @@ const ROUNDS: usize = 7;
 
 /// Kernels, the device's own choice first. Those of bytes and of planes are for the first layer, and
 /// leave the others to the device's choice; those behind them take every layer.
-const KERNELS: [&str; 14] = [
+const KERNELS: [&str; 16] = [
     "",
+    "hopper_bytes_turns_128x192",
+    "hopper_turns_128x192",
     "hopper_bytes_256x192",
     "hopper_bytes_128x256",
     "hopper_bytes_128x128",

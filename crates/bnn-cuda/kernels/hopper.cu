@@ -55,105 +55,159 @@ struct Moving {
     };
 };
 
-// Blocks make tiles of CONSUMERS * MT * 64 rows by BN columns, one after the other: while the
-// consumers finish one, the copies for the next are under way.
-// With PLANES, planes of weights 1, 2, 4.. are summed by Horner's rule in a second set of registers
-// (MT is 1 then).
-template <class Kind, int CONSUMERS, int MT, int BN, int STAGES, bool PLANES, class Left>
-__device__ __forceinline__ void count_hopper(const Left& a, const TensorMap& w_map, int m, int n,
-                                             int words, int planes, const Finish& f) {
-    constexpr int BM = CONSUMERS * MT * 64;
-    constexpr int STAGE = (BM + BN) * ROW_BYTES;
-    constexpr int LATE = 2; // stages that threads copy before they see to it that the first has come
-    __shared__ Barrier filled[STAGES], left[STAGES];
-    DYNAMIC_SHARED(unsigned char, tiles);
-    int steps = (words + STAGE_WORDS - 1) / STAGE_WORDS, total = steps * planes;
-    int columns = f.signs ? f.sign_stride * 32 : n; // signs are written up to the end of their stride
-    int tile_rows = (m + BM - 1) / BM, tile_columns = (columns + BN - 1) / BN;
+constexpr int CONSUMERS = 2;       // warpgroups that multiply
+constexpr int LATE = 2;            // stages that threads copy before they see to it that the first has come
+
+// Tiles of MT * 64 rows by BN columns per consumer: both share one of twice the rows, or, with TURNS, take
+// one after the other, so that one multiplies while the other finishes.
+template <int MT_, int BN_, int STAGES_, bool TURNS_ = false>
+struct Tiling {
+    static constexpr int MT = MT_, BN = BN_, STAGES = STAGES_;
+    static constexpr bool TURNS = TURNS_;
+    static constexpr int SHARING = TURNS ? 1 : CONSUMERS, BM = SHARING * MT * 64;
+    static constexpr int BYTES = (BM + BN) * ROW_BYTES; // of a stage
+
+    // Tiles of a product; a block makes every so manyeth of them.
+    int rows, columns;
+
+    __device__ __forceinline__ Tiling(int m, int n, const Finish& f) {
+        int written = f.signs ? f.sign_stride * 32 : n; // signs up to the end of their stride
+        rows = (m + BM - 1) / BM;
+        columns = (written + BN - 1) / BN;
+    }
+    __device__ __forceinline__ int count() const { return rows * columns; }
+};
+
+// What consumers and those who copy tell each other.
+template <class T>
+struct Barriers {
+    Barrier filled[T::STAGES], left[T::STAGES];
+    Barrier multiplied[CONSUMERS]; // a tile, where consumers take turns
+};
+
+template <class T, class Left>
+__device__ __forceinline__ void start(Barriers<T>& barriers) {
     if (threadIdx.x == 0) {
-        for (int i = 0; i < STAGES; i++) {
-            barrier_start(&filled[i], Left::BOXED ? 1 : 1 + GROUP);
-            barrier_start(&left[i], CONSUMERS);
+        for (int i = 0; i < T::STAGES; i++) {
+            barrier_start(&barriers.filled[i], Left::BOXED ? 1 : 1 + GROUP);
+            barrier_start(&barriers.left[i], T::SHARING);
         }
+        for (int i = 0; i < CONSUMERS; i++) barrier_start(&barriers.multiplied[i], 1);
         publish_barriers();
     }
     __syncthreads();
+}
+
+// The first warpgroup copies the stages of all tiles of its block, as soon as there is room for them.
+template <class T, class Left>
+__device__ __forceinline__ void copy_tiles(const T& tiling, Barriers<T>& barriers, unsigned char* tiles,
+                                           const Left& a, const TensorMap& w_map, int steps, int planes) {
+    leave_registers<Left::COPYING>();
+    if (threadIdx.x >= Left::COPIERS) return;
     uint32_t step = 0; // of all tiles of this block
-    if (threadIdx.x < GROUP) {
-        leave_registers<Left::COPYING>();
-        if (threadIdx.x >= Left::COPIERS) return;
-        for (int at = blockIdx.x; at < tile_rows * tile_columns; at += gridDim.x) {
-            int tile_row, tile_column;
-            tile_of(at, tile_rows, tile_columns, tile_row, tile_column);
-            typename Left::template Share<BM> rows(a, tile_row * BM);
-            for (int k = 0; k < total; k++, step++) {
-                int stage = step % STAGES;
-                if (step >= STAGES) wait(&left[stage], (step / STAGES - 1) & 1);
-                unsigned char* tile = tiles + stage * STAGE;
-                int word = k % steps * STAGE_WORDS;
-                if (threadIdx.x == 0) {
-                    arrive_expecting(&filled[stage], Left::BOXED ? STAGE : BN * ROW_BYTES);
-                    copy_box(tile + BM * ROW_BYTES, &w_map, word, tile_column * BN, &filled[stage]);
-                }
-                rows.copy(tile, planes - 1 - k / steps, word, &filled[stage]);
-                if (!Left::BOXED && step >= LATE) {
-                    wait_copies<LATE>();
-                    show_copies();
-                    arrive(&filled[(step - LATE) % STAGES]);
-                }
+    for (int at = blockIdx.x; at < tiling.count(); at += gridDim.x) {
+        int tile_row, tile_column;
+        tile_of(at, tiling.rows, tiling.columns, tile_row, tile_column);
+        typename Left::template Share<T::BM> rows(a, tile_row * T::BM);
+        for (int k = 0; k < steps * planes; k++, step++) {
+            int stage = step % T::STAGES, word = k % steps * STAGE_WORDS;
+            if (step >= T::STAGES) wait(&barriers.left[stage], (step / T::STAGES - 1) & 1);
+            unsigned char* tile = tiles + stage * T::BYTES;
+            Barrier* filled = &barriers.filled[stage];
+            if (threadIdx.x == 0) {
+                arrive_expecting(filled, Left::BOXED ? T::BYTES : T::BN * ROW_BYTES);
+                copy_box(tile + T::BM * ROW_BYTES, &w_map, word, tile_column * T::BN, filled);
+            }
+            rows.copy(tile, planes - 1 - k / steps, word, filled);
+            if (!Left::BOXED && step >= LATE) {
+                wait_copies<LATE>();
+                show_copies();
+                arrive(&barriers.filled[(step - LATE) % T::STAGES]);
             }
         }
-        if (Left::BOXED) return;
-        wait_copies<0>();
-        show_copies();
-        for (uint32_t last = step > LATE ? step - LATE : 0; last < step; last++) arrive(&filled[last % STAGES]);
+    }
+    if (Left::BOXED) return;
+    wait_copies<0>();
+    show_copies();
+    for (uint32_t last = step > LATE ? step - LATE : 0; last < step; last++) {
+        arrive(&barriers.filled[last % T::STAGES]);
+    }
+}
+
+// Counts of a consumer's rows of a tile over the stages of a plane.
+template <class Kind, class T>
+__device__ __forceinline__ void multiply_plane(int (&counts)[T::MT][T::BN / 8][4], Barriers<T>& barriers,
+                                               unsigned char* tiles, int first_row, int steps,
+                                               uint32_t& step) {
+    for (int k = 0; k < steps; k++, step++) {
+        int stage = step % T::STAGES;
+        wait(&barriers.filled[stage], step / T::STAGES & 1);
+        unsigned char* tile = tiles + stage * T::BYTES;
+        uint64_t w = describe(tile + T::BM * ROW_BYTES);
+        start_mma();
+#pragma unroll
+        for (int part = 0; part < 4; part++) { // of 32 bytes: two units of 16
+#pragma unroll
+            for (int i = 0; i < T::MT; i++) {
+                uint64_t a = describe(tile + (first_row + i * 64) * ROW_BYTES);
+                mma_async(Kind{}, counts[i], a + part * 2, w + part * 2, k + part);
+            }
+        }
+        commit_mma();
+        wait_mma<1>(); // the stage before is done with
+        if (k > 0 && threadIdx.x % GROUP == 0) arrive(&barriers.left[(step - 1) % T::STAGES]);
+    }
+    wait_mma<0>();
+#pragma unroll
+    for (int i = 0; i < T::MT; i++) settle(counts[i]);
+    if (threadIdx.x % GROUP == 0) arrive(&barriers.left[(step - 1) % T::STAGES]);
+}
+
+// Blocks make tile after tile: while the consumers finish one, the copies for the next are under way.
+// With PLANES, planes of weights 1, 2, 4.. are summed by Horner's rule in a second set of registers
+// (MT is 1 then).
+template <class Kind, class T, bool PLANES, class Left>
+__device__ __forceinline__ void count_hopper(const Left& a, const TensorMap& w_map, int m, int n,
+                                             int words, int planes, const Finish& f) {
+    __shared__ Barriers<T> barriers;
+    DYNAMIC_SHARED(unsigned char, tiles);
+    T tiling(m, n, f);
+    int steps = (words + STAGE_WORDS - 1) / STAGE_WORDS;
+    start<T, Left>(barriers);
+    if (threadIdx.x < GROUP) {
+        copy_tiles(tiling, barriers, tiles, a, w_map, steps, planes);
         return;
     }
     take_registers<Left::MULTIPLYING>();
-    int group = threadIdx.x / GROUP - 1;
-    int my_row = group * MT * 64 + threadIdx.x % GROUP / WARP * 16;
-    for (int at = blockIdx.x; at < tile_rows * tile_columns; at += gridDim.x) {
+    int group = threadIdx.x / GROUP - 1, first_row = T::TURNS ? 0 : group * T::MT * 64;
+    int turn = T::TURNS ? group : 0; // of the block's tiles
+    for (int at; (at = blockIdx.x + turn * gridDim.x) < tiling.count(); turn += T::TURNS ? CONSUMERS : 1) {
         int tile_row, tile_column;
-        tile_of(at, tile_rows, tile_columns, tile_row, tile_column);
-        int counts[MT][BN / 8][4];
-        int totals[PLANES ? BN / 8 : 1][4] = {};
+        tile_of(at, tiling.rows, tiling.columns, tile_row, tile_column);
+        int counts[T::MT][T::BN / 8][4];
+        int totals[PLANES ? T::BN / 8 : 1][4] = {};
+        uint32_t step = turn * steps * planes; // of all tiles of this block
+        // Who waits for a stage has to know that the one before in its place has come.
+        if (T::TURNS && turn > 0) {
+            wait(&barriers.multiplied[(turn - 1) % CONSUMERS], (turn - 1) / CONSUMERS & 1);
+        }
         for (int plane = 0; plane < (PLANES ? planes : 1); plane++) {
-            for (int k = 0; k < steps; k++, step++) {
-                int stage = step % STAGES;
-                wait(&filled[stage], step / STAGES & 1);
-                unsigned char* tile = tiles + stage * STAGE;
-                uint64_t w = describe(tile + BM * ROW_BYTES);
-                start_mma();
-#pragma unroll
-                for (int part = 0; part < 4; part++) { // of 32 bytes: two units of 16
-#pragma unroll
-                    for (int i = 0; i < MT; i++) {
-                        uint64_t a = describe(tile + (group * MT + i) * 64 * ROW_BYTES);
-                        mma_async(Kind{}, counts[i], a + part * 2, w + part * 2, k + part);
-                    }
-                }
-                commit_mma();
-                wait_mma<1>(); // the stage before is done with
-                if (k > 0 && threadIdx.x % GROUP == 0) arrive(&left[(step - 1) % STAGES]);
-            }
-            wait_mma<0>();
-#pragma unroll
-            for (int i = 0; i < MT; i++) settle(counts[i]);
-            if (threadIdx.x % GROUP == 0) arrive(&left[(step - 1) % STAGES]);
+            multiply_plane<Kind, T>(counts, barriers, tiles, first_row, steps, step);
             if constexpr (PLANES) {
 #pragma unroll
-                for (int j = 0; j < BN / 8; j++)
+                for (int j = 0; j < T::BN / 8; j++)
 #pragma unroll
                     for (int c = 0; c < 4; c++) totals[j][c] = 2 * totals[j][c] + counts[0][j][c];
             }
         }
+        if (T::TURNS && threadIdx.x % GROUP == 0) arrive(&barriers.multiplied[group]);
+        int row = tile_row * T::BM + first_row + threadIdx.x % GROUP / WARP * 16;
         if constexpr (PLANES) {
-            finish_rows<BN / 8>(f, &totals, tile_row * BM + my_row, tile_column * BN, m, n);
+            finish_rows<T::BN / 8>(f, &totals, row, tile_column * T::BN, m, n);
         } else {
 #pragma unroll
-            for (int i = 0; i < MT; i++) {
-                int row = tile_row * BM + my_row + i * 64;
-                finish_rows<BN / 8>(f, &counts[i], row, tile_column * BN, m, n);
+            for (int i = 0; i < T::MT; i++) {
+                finish_rows<T::BN / 8>(f, &counts[i], row + i * 64, tile_column * T::BN, m, n);
             }
         }
     }
@@ -161,45 +215,55 @@ __device__ __forceinline__ void count_hopper(const Left& a, const TensorMap& w_m
 
 KERNEL(384) hopper_128x256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                            long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, 2, 1, 256, 4, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bits, Tiling<1, 256, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_256x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                            long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, 2, 2, 192, 4, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bits, Tiling<2, 192, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_128x128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                            long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, 2, 1, 128, 6, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bits, Tiling<1, 128, 6>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_planes(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                           long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, 2, 1, 128, 6, true>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bits, Tiling<1, 128, 6>, true>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_256x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, 2, 2, 192, 4, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bytes, Tiling<2, 192, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_128x256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, 2, 1, 256, 4, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bytes, Tiling<1, 256, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_128x128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, 2, 1, 128, 6, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<Bytes, Tiling<1, 128, 6>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_windows_128x256(const uint32_t* a, const __grid_constant__ TensorMap w, long long m, int n,
                                    int words, int planes, Finish f, Pixels pixels) {
-    count_hopper<Bits, 2, 1, 256, 4, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
+    count_hopper<Bits, Tiling<1, 256, 4>, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_windows_128x128(const uint32_t* a, const __grid_constant__ TensorMap w, long long m, int n,
                                    int words, int planes, Finish f, Pixels pixels) {
-    count_hopper<Bits, 2, 1, 128, 6, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
+    count_hopper<Bits, Tiling<1, 128, 6>, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
+}
+
+KERNEL(384) hopper_turns_128x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
+                                 long long m, int n, int words, int planes, Finish f) {
+    count_hopper<Bits, Tiling<2, 192, 5, true>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+}
+
+KERNEL(384) hopper_bytes_turns_128x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
+                                       long long m, int n, int words, int planes, Finish f) {
+    count_hopper<Bytes, Tiling<2, 192, 5, true>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }

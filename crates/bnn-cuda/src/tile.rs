@@ -19,6 +19,8 @@ pub(crate) struct Tile {
     /// Whether the copy engine feeds it.
     pub(crate) copied: bool,
     pub(crate) takes: Takes,
+    /// Whether it has to be asked for: not timed yet.
+    pub(crate) on_request: bool,
 }
 
 /// The left operands that a kernel takes.
@@ -70,7 +72,7 @@ pub(crate) struct Depth {
 }
 
 /// All kernels, those of the largest tiles first.
-pub(crate) const TILES: [Tile; 26] = [
+pub(crate) const TILES: [Tile; 28] = [
     hopper("hopper_256x192", (256, 192), 4, Takes::Plane),
     hopper("hopper_128x256", (128, 256), 4, Takes::Plane),
     hopper("hopper_128x128", (128, 128), 6, Takes::Plane),
@@ -78,8 +80,10 @@ pub(crate) const TILES: [Tile; 26] = [
     hopper("hopper_bytes_256x192", (256, 192), 4, Takes::Both),
     hopper("hopper_bytes_128x256", (128, 256), 4, Takes::Both),
     hopper("hopper_bytes_128x128", (128, 128), 6, Takes::Both),
-    hopper("hopper_windows_128x256", (128, 256), 4, Takes::Windows),
-    hopper("hopper_windows_128x128", (128, 128), 6, Takes::Windows),
+    hopper("hopper_windows_128x256", (128, 256), 4, Takes::Windows).on_request(),
+    hopper("hopper_windows_128x128", (128, 128), 6, Takes::Windows).on_request(),
+    hopper("hopper_turns_128x192", (128, 192), 5, Takes::Plane).on_request(),
+    hopper("hopper_bytes_turns_128x192", (128, 192), 5, Takes::Both).on_request(),
     int8("int8_128x128", (128, 128), 256, Takes::Any),
     int8("int8_64x64", (64, 64), 128, Takes::Any),
     int8("int8_32x32", (32, 32), 64, Takes::Any),
@@ -105,6 +109,7 @@ pub(crate) const TILES: [Tile; 26] = [
         shared: 0,
         copied: false,
         takes: Takes::Any,
+        on_request: false,
     },
 ];
 
@@ -140,6 +145,7 @@ const fn hopper(
         shared: ((rows + columns) * STAGE_ROW * stages) as u32,
         copied: true,
         takes,
+        on_request: false,
     }
 }
 
@@ -153,6 +159,7 @@ const fn tensor(name: &'static str, side: usize, threads: u32, takes: Takes) -> 
         shared: (2 * side * STAGE_ROW * STAGES) as u32,
         copied: false,
         takes,
+        on_request: false,
     }
 }
 
@@ -171,6 +178,7 @@ const fn int8(
         shared: ((rows * STAGE_ROW + columns * weights_row(takes)) * STAGES) as u32,
         copied: false,
         takes,
+        on_request: false,
     }
 }
 
@@ -193,6 +201,11 @@ impl Tile {
     /// The names of all kernels.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         TILES.iter().map(Self::name)
+    }
+
+    const fn on_request(mut self) -> Self {
+        self.on_request = true;
+        self
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -272,7 +285,8 @@ impl Tile {
     fn find(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Option<Self> {
         let usable = |tile: &Self| tile.usable(cuda.family(), shape, depth);
         let cost = |tile: &Self| tile.cost(shape, depth, cuda.device().processors());
-        let best = || TILES.into_iter().filter(usable).min_by_key(cost);
+        let timed = |tile: &Self| !tile.on_request && usable(tile);
+        let best = || TILES.into_iter().filter(timed).min_by_key(cost);
         cuda.tile().filter(usable).or_else(best)
     }
 

@@ -165,6 +165,8 @@ fn wgmma(place: &str, kernels: &[Kernel<'_>], text: &str) {
         ("hopper_128x256", "BGMMA.64x256x256.AND.POPC"),
         ("hopper_128x128", "BGMMA.64x128x256.AND.POPC"),
         ("hopper_planes", "BGMMA.64x128x256.AND.POPC"),
+        ("hopper_turns_128x192", "BGMMA.64x192x256.AND.POPC"),
+        ("hopper_bytes_turns_128x192", "IGMMA.64x192x32.U8.U8"),
         ("hopper_windows_128x256", "BGMMA.64x256x256.AND.POPC"),
         ("hopper_windows_128x128", "BGMMA.64x128x256.AND.POPC"),
         ("hopper_bytes_256x192", "IGMMA.64x192x32.U8.U8"),

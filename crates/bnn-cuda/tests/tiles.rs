@@ -109,6 +109,16 @@ fn planes_one_after_the_other() {
     each_kernel_equals_the_definition("int8_", &cases(), digits, false);
 }
 
+/// More tiles and stages than a block has room for, several times over.
+#[test]
+fn tile_after_tile_through_a_ring_of_stages() {
+    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
+    let deep = |columns| [(Gather::Rows, 260, columns, 390)];
+    each_kernel_equals_the_definition("hopper_", &deep(2100), signs, false);
+    let digits = |rows, columns, key| planes(&BYTE, false, rows, columns, key);
+    each_kernel_equals_the_definition("hopper_bytes_", &deep(700), digits, false);
+}
+
 #[test]
 fn kernels_of_bits_are_not_for_devices_that_emulate_them() {
     let error = Cuda::emulated("int8").unwrap().with_kernel("tensor").err().unwrap().to_string();
