@@ -9,10 +9,12 @@ constexpr int STAGE_WORDS = 32;    // of k, per row and stage
 
 #ifdef BNN_EMULATED
 inline void copy_async(uint32_t* to, const uint32_t* from, bool inside) {
-    for (int i = 0; i < 4; i++) to[i] = inside ? from[i] : 0;
+    emulation::copies().open.push_back([=] {
+        for (int i = 0; i < 4; i++) to[i] = inside ? from[i] : 0;
+    });
 }
-inline void commit_copies() {}
-template <int LEFT> void wait_copies() {}
+inline void commit_copies() { emulation::copies().commit(); }
+template <int LEFT> void wait_copies() { emulation::copies().wait(LEFT); }
 #else
 __device__ __forceinline__ unsigned shared_address(const void* pointer) {
     return (unsigned)__cvta_generic_to_shared(pointer);

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <type_traits>
 #include <ucontext.h>
@@ -33,7 +35,23 @@ struct int2 { int x, y; };
 
 namespace emulation {
 constexpr size_t STACK = 96 * 1024;
+// What a thread has started: it is done when its group is waited for, and no sooner, so that whoever
+// does not wait reads what was there before.
+struct Groups {
+    std::vector<std::function<void()>> open;
+    std::deque<std::vector<std::function<void()>>> committed;
+
+    void commit() {
+        committed.push_back(std::move(open));
+        open.clear();
+    }
+    void wait(size_t left) {
+        for (; committed.size() > left; committed.pop_front())
+            for (auto& work : committed.front()) work();
+    }
+};
 struct Fiber {
+    Groups copies, products;
     ucontext_t context;
     std::unique_ptr<char[]> stack;
     bool done;
@@ -58,6 +76,8 @@ inline void** arguments;
     std::fprintf(stderr, "emulated kernel: %s\n", why);
     std::abort();
 }
+inline Groups& copies() { return fibers[current].copies; }
+inline Groups& products() { return fibers[current].products; }
 inline void yield() { swapcontext(&fibers[current].context, &scheduler); }
 inline void release(Meeting& meeting) {
     if (meeting.alive && meeting.arrived == meeting.alive) {
@@ -95,6 +115,7 @@ inline void run_block(unsigned threads) {
         Fiber& fiber = fibers[i];
         if (!fiber.stack) fiber.stack.reset(new char[STACK]);
         fiber.done = false;
+        fiber.copies = fiber.products = Groups{};
         warps[i / 32].alive++;
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.get();

@@ -102,6 +102,7 @@ __device__ __forceinline__ void start(Barriers<T>& barriers) {
 template <class T, class Left>
 __device__ __forceinline__ void copy_tiles(const T& tiling, Barriers<T>& barriers, unsigned char* tiles,
                                            const Left& a, const TensorMap& w_map, int steps, int planes) {
+    static_assert(T::STAGES >= LATE + 1, "a consumer's stage is announced before its room is waited for");
     leave_registers<Left::COPYING>();
     if (threadIdx.x >= Left::COPIERS) return;
     uint32_t step = 0; // of all tiles of this block
@@ -111,6 +112,11 @@ __device__ __forceinline__ void copy_tiles(const T& tiling, Barriers<T>& barrier
         typename Left::template Share<T::BM> rows(a, tile_row * T::BM);
         for (int k = 0; k < steps * planes; k++, step++) {
             int stage = step % T::STAGES, word = k % steps * STAGE_WORDS;
+            if (!Left::BOXED && step >= LATE) { // before it waits for room, which may be long
+                wait_copies<LATE - 1>();
+                show_copies();
+                arrive(&barriers.filled[(step - LATE) % T::STAGES]);
+            }
             if (step >= T::STAGES) wait(&barriers.left[stage], (step / T::STAGES - 1) & 1);
             unsigned char* tile = tiles + stage * T::BYTES;
             Barrier* filled = &barriers.filled[stage];
@@ -119,11 +125,6 @@ __device__ __forceinline__ void copy_tiles(const T& tiling, Barriers<T>& barrier
                 copy_box(tile + T::BM * ROW_BYTES, &w_map, word, tile_column * T::BN, filled);
             }
             rows.copy(tile, planes - 1 - k / steps, word, filled);
-            if (!Left::BOXED && step >= LATE) {
-                wait_copies<LATE>();
-                show_copies();
-                arrive(&barriers.filled[(step - LATE) % T::STAGES]);
-            }
         }
     }
     if (Left::BOXED) return;
@@ -215,55 +216,55 @@ __device__ __forceinline__ void count_hopper(const Left& a, const TensorMap& w_m
 
 KERNEL(384) hopper_128x256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                            long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, Tiling<1, 256, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<1, 256, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_256x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                            long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, Tiling<2, 192, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<2, 192, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_128x128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                            long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, Tiling<1, 128, 6>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<1, 128, 6>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_planes(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                           long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, Tiling<1, 128, 6>, true>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<1, 128, 6>, true>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_256x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, Tiling<2, 192, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBytes, Tiling<2, 192, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_128x256(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, Tiling<1, 256, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBytes, Tiling<1, 256, 4>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_128x128(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, Tiling<1, 128, 6>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBytes, Tiling<1, 128, 6>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_windows_128x256(const uint32_t* a, const __grid_constant__ TensorMap w, long long m, int n,
                                    int words, int planes, Finish f, Pixels pixels) {
-    count_hopper<Bits, Tiling<1, 256, 4>, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<1, 256, 4>, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_windows_128x128(const uint32_t* a, const __grid_constant__ TensorMap w, long long m, int n,
                                    int words, int planes, Finish f, Pixels pixels) {
-    count_hopper<Bits, Tiling<1, 128, 6>, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<1, 128, 6>, false>(Moving{{a, m, pixels}}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_turns_128x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                  long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bits, Tiling<2, 192, 5, true>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBits, Tiling<2, 192, 5, true>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }
 
 KERNEL(384) hopper_bytes_turns_128x192(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap w,
                                        long long m, int n, int words, int planes, Finish f) {
-    count_hopper<Bytes, Tiling<2, 192, 5, true>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
+    count_hopper<OfBytes, Tiling<2, 192, 5, true>, false>(Boxes{a, (int)m}, w, (int)m, n, words, planes, f);
 }

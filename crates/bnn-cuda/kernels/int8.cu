@@ -96,17 +96,17 @@ struct Bytes {
 
 KERNEL(256, 2) int8_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                             int planes, Finish f) {
-    count_tile<Bits<1>, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
+    count_tile<Bits<false>, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
 KERNEL(128) int8_64x64(const uint32_t* a, const uint32_t* w, long long m, int n, int words, int planes,
                        Finish f) {
-    count_tile<Bits<1>, 64, 64, 32, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
+    count_tile<Bits<false>, 64, 64, 32, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
 KERNEL(64) int8_32x32(const uint32_t* a, const uint32_t* w, long long m, int n, int words, int planes,
                       Finish f) {
-    count_tile<Bits<1>, 32, 32, 16, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
+    count_tile<Bits<false>, 32, 32, 16, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
 KERNEL(256) bytes_128x256(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
@@ -131,15 +131,15 @@ KERNEL(64) bytes_32x32(const uint32_t* a, const uint32_t* w, long long m, int n,
 
 KERNEL(256) windows_int8_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                                  int planes, Finish f, Pixels pixels) {
-    count_tile<Bits<1>, 128, 128, 64, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
+    count_tile<Bits<false>, 128, 128, 64, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }
 
 KERNEL(128) windows_int8_64x64(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                                int planes, Finish f, Pixels pixels) {
-    count_tile<Bits<1>, 64, 64, 32, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
+    count_tile<Bits<false>, 64, 64, 32, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }
 
 KERNEL(64) windows_int8_32x32(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                               int planes, Finish f, Pixels pixels) {
-    count_tile<Bits<1>, 32, 32, 16, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
+    count_tile<Bits<false>, 32, 32, 16, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }

@@ -52,7 +52,7 @@ __device__ __forceinline__ void load_parts(Quad (&parts)[PARTS], const uint32_t*
 // A warp's share of a stage where both operands are packed signs; `multiply`, of every file that has
 // such products, counts 256 bits of k, which are two chunks. Where the parts of a whole stage are all
 // UNROLLED, no branch keeps loads from going ahead of products.
-template <int UNROLLED>
+template <bool UNROLLED>
 struct Bits {
     static constexpr int W_CHUNKS = CHUNKS; // per row of the weights and stage
 
@@ -68,7 +68,7 @@ struct Bits {
             load_parts(w_parts, tiles + (w_word ^ chunk * 4));
             multiply(counts, a_parts, w_parts);
         };
-        if (UNROLLED == CHUNKS / 2 && left >= STAGE_WORDS) {
+        if (UNROLLED && left >= STAGE_WORDS) {
 #pragma unroll
             for (int chunk = 0; chunk < CHUNKS; chunk += 2) part(chunk);
         } else {

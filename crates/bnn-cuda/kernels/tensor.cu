@@ -39,30 +39,30 @@ __device__ __forceinline__ void multiply(int (&counts)[TM][TN][4], const Quad (&
 
 KERNEL(256, 2) count_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                              int planes, Finish f) {
-    count_tile<Bits<4>, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
+    count_tile<Bits<true>, 128, 128, 64, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
 KERNEL(128) count_64x64(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                         int planes, Finish f) {
-    count_tile<Bits<4>, 64, 64, 32, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
+    count_tile<Bits<true>, 64, 64, 32, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
 KERNEL(64) count_32x32(const uint32_t* a, const uint32_t* w, long long m, int n, int words, int planes,
                        Finish f) {
-    count_tile<Bits<4>, 32, 32, 16, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
+    count_tile<Bits<true>, 32, 32, 16, 32>(Lines{a, m, words}, w, m, n, words, planes, f);
 }
 
 KERNEL(256, 2) windows_128x128(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                                int planes, Finish f, Pixels pixels) {
-    count_tile<Bits<4>, 128, 128, 64, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
+    count_tile<Bits<true>, 128, 128, 64, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }
 
 KERNEL(128) windows_64x64(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                           int planes, Finish f, Pixels pixels) {
-    count_tile<Bits<4>, 64, 64, 32, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
+    count_tile<Bits<true>, 64, 64, 32, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }
 
 KERNEL(64) windows_32x32(const uint32_t* a, const uint32_t* w, long long m, int n, int words,
                          int planes, Finish f, Pixels pixels) {
-    count_tile<Bits<4>, 32, 32, 16, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
+    count_tile<Bits<true>, 32, 32, 16, 32>(Images{a, m, pixels}, w, m, n, words, planes, f);
 }

@@ -8,8 +8,8 @@ constexpr int ROW_BYTES = STAGE_WORDS * 4; // of a tile
 constexpr int GROUP = 128;         // threads of a warpgroup
 
 // What 32 bytes of a row hold: 256 bits, or 32 unsigned numbers.
-struct Bits {};
-struct Bytes {};
+struct OfBits {};
+struct OfBytes {};
 
 #ifdef BNN_EMULATED
 #define __grid_constant__
@@ -38,7 +38,7 @@ inline void arrive_expecting(Barrier* barrier, int bytes) {
 inline void arrive(Barrier* barrier) { arrive_expecting(barrier, 0); }
 inline void wait(Barrier* barrier, int parity) {
     for (int turn = 0; barrier->parity == parity; turn++) {
-        if (turn > 10000000) emulation::stuck("a barrier waits for what never comes");
+        if (turn > 100000) emulation::stuck("a barrier waits for what never comes");
         emulation::yield();
     }
 }
@@ -65,38 +65,46 @@ inline void copy_box(void* to, const TensorMap* map, int word, int row, Barrier*
 inline uint64_t describe(const void* tile) { return shared_address(tile) >> 4; }
 inline void show_copies() {}
 inline void start_mma() {}
-inline void commit_mma() {}
-template <int LEFT> void wait_mma() {}
+inline void commit_mma() { emulation::products().commit(); }
+template <int LEFT> void wait_mma() { emulation::products().wait(LEFT); }
 template <int TN> void settle(int (&)[TN][4]) {}
 template <int COUNT> void leave_registers() {}
 template <int COUNT> void take_registers() {}
 
 // 32 bytes of a row of the tile that is described.
 struct Slice {
-    unsigned char at[32];
+    uint64_t at[4];
 
     Slice(uint64_t tile, unsigned row) {
         unsigned address = (unsigned)tile * 16 + row * ROW_BYTES;
-        for (unsigned half = 0; half < 2; half++) std::memcpy(at + half * 16, swizzled(address + half * 16), 16);
+        for (unsigned half = 0; half < 2; half++) std::memcpy(at + half * 2, swizzled(address + half * 16), 16);
     }
 };
 
+inline int product(OfBits, const Slice& a, const Slice& w) {
+    int sum = 0;
+    for (int i = 0; i < 4; i++) sum += __builtin_popcountll(a.at[i] & w.at[i]);
+    return sum;
+}
+inline int product(OfBytes, const Slice& a, const Slice& w) {
+    int sum = 0;
+    for (int i = 0; i < 4; i++)
+        for (int shift = 0; shift < 64; shift += 8)
+            sum += (int)((a.at[i] >> shift & 0xFF) * (w.at[i] >> shift & 0xFF));
+    return sum;
+}
+
 template <class Kind, int TN>
-void mma_async(Kind, int (&d)[TN][4], uint64_t a, uint64_t w, int go_on) {
-    unsigned me = emulation::current % GROUP, lane = me % 32;
-    for (unsigned half = 0; half < 2; half++) {
-        Slice row(a, me / 32 * 16 + lane / 4 + half * 8);
+void mma_async(Kind kind, int (&d)[TN][4], uint64_t a, uint64_t w, int go_on) {
+    unsigned me = emulation::current % GROUP, lane = me % 32, first = me / 32 * 16 + lane / 4;
+    emulation::products().open.push_back([=, &d] {
+        Slice rows[2] = {{a, first}, {a, first + 8}};
         for (unsigned j = 0; j < TN; j++)
-            for (unsigned c = 0; c < 2; c++) {
-                Slice column(w, j * 8 + lane % 4 * 2 + c);
-                int sum = 0;
-                for (unsigned i = 0; i < 32; i++)
-                    sum += std::is_same_v<Kind, Bits> ? __popc(row.at[i] & column.at[i])
-                                                      : row.at[i] * column.at[i];
-                int& count = d[j][half * 2 + c];
-                count = go_on ? count + sum : sum;
+            for (unsigned i = 0; i < 4; i++) {
+                int sum = product(kind, rows[i / 2], Slice(w, j * 8 + lane % 4 * 2 + i % 2));
+                d[j][i] = go_on ? d[j][i] + sum : sum;
             }
-    }
+    });
 }
 #else
 struct alignas(64) TensorMap { char bytes[128]; };
@@ -198,10 +206,10 @@ template <int COUNT> __device__ __forceinline__ void take_registers() {
                      ", " w_number ", go_on;\n}" \
                      : counts : "l"(a), "l"(w), "r"(go_on)); \
     }
-MMA_ASYNC(Bits, 128, "k256.s32.b1.b1.and.popc", NUMBERS_64, "%64", "%65", "%66", COUNTS_64)
-MMA_ASYNC(Bits, 192, "k256.s32.b1.b1.and.popc", NUMBERS_96, "%96", "%97", "%98", COUNTS_96)
-MMA_ASYNC(Bits, 256, "k256.s32.b1.b1.and.popc", NUMBERS_128, "%128", "%129", "%130", COUNTS_128)
-MMA_ASYNC(Bytes, 128, "k32.s32.u8.u8", NUMBERS_64, "%64", "%65", "%66", COUNTS_64)
-MMA_ASYNC(Bytes, 192, "k32.s32.u8.u8", NUMBERS_96, "%96", "%97", "%98", COUNTS_96)
-MMA_ASYNC(Bytes, 256, "k32.s32.u8.u8", NUMBERS_128, "%128", "%129", "%130", COUNTS_128)
+MMA_ASYNC(OfBits, 128, "k256.s32.b1.b1.and.popc", NUMBERS_64, "%64", "%65", "%66", COUNTS_64)
+MMA_ASYNC(OfBits, 192, "k256.s32.b1.b1.and.popc", NUMBERS_96, "%96", "%97", "%98", COUNTS_96)
+MMA_ASYNC(OfBits, 256, "k256.s32.b1.b1.and.popc", NUMBERS_128, "%128", "%129", "%130", COUNTS_128)
+MMA_ASYNC(OfBytes, 128, "k32.s32.u8.u8", NUMBERS_64, "%64", "%65", "%66", COUNTS_64)
+MMA_ASYNC(OfBytes, 192, "k32.s32.u8.u8", NUMBERS_96, "%96", "%97", "%98", COUNTS_96)
+MMA_ASYNC(OfBytes, 256, "k32.s32.u8.u8", NUMBERS_128, "%128", "%129", "%130", COUNTS_128)
 #endif

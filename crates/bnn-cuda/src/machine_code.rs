@@ -25,6 +25,9 @@ pub struct Launch {
     pub threads: u32,
     /// Bytes of dynamic shared memory.
     pub shared: u32,
+    /// What the left operand is: `plane` (one plane), `planes`, `any` of these, `bytes`, bytes on `both`
+    /// sides, or `windows`.
+    pub takes: &'static str,
 }
 
 /// Loads the compiler of a folder that `cargo xtask cuda` made, for the life of the process.
@@ -60,5 +63,6 @@ pub fn launches() -> impl Iterator<Item = Launch> {
         name: tile.kernel.1,
         threads: tile.threads,
         shared: tile.shared,
+        takes: tile.takes.name(),
     })
 }

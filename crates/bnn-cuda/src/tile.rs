@@ -19,7 +19,7 @@ pub(crate) struct Tile {
     /// Whether the copy engine feeds it.
     pub(crate) copied: bool,
     pub(crate) takes: Takes,
-    /// Whether it has to be asked for: not timed yet.
+    /// Whether it has to be asked for.
     pub(crate) on_request: bool,
 }
 
@@ -41,6 +41,18 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plane => "plane",
+            Self::Planes => "planes",
+            Self::Any => "any",
+            Self::Bytes => "bytes",
+            Self::Both => "both",
+            Self::Windows => "windows",
+        }
+    }
+
     /// Whether planes are to be joined to bytes.
     pub(crate) fn bytes(self) -> bool {
         matches!(self, Self::Bytes | Self::Both)
@@ -116,8 +128,11 @@ pub(crate) const TILES: [Tile; 28] = [
 /// Columns of tiles of a launch.
 const MOST_COLUMNS: usize = u16::MAX as usize;
 
-/// Cycles that it takes to write weights as bytes, about: those of a launch.
-const WIDENING: usize = 3000;
+/// Cycles that a launch takes, about.
+const LAUNCH: usize = 3000;
+
+/// Bytes that the second-level cache feeds a processor in a cycle.
+const FEED: usize = 24;
 
 /// Bytes of a row and stage in shared memory.
 const STAGE_ROW: usize = 128;
@@ -263,15 +278,19 @@ impl Tile {
         shape: (usize, usize),
         depth: Depth,
     ) -> Layout {
-        let cost = |weights, more: usize| {
+        let processors = cuda.device().processors();
+        let cost = |weights, passes| {
             let depth = Depth { weights, ..depth };
             let tile = Self::find(cuda, shape, depth)?;
             let asked = cuda.tile().is_some_and(|asked| asked.name() == tile.name());
-            let cost = tile.cost(shape, depth, cuda.device().processors()) + more;
-            Some(if asked { 0 } else { cost })
+            Some(if asked { 0 } else { tile.cost(shape, depth, processors) * passes })
         };
-        match (cost(Layout::Bits, 0), cost(Layout::Bytes, WIDENING)) {
-            (Some(bits), Some(bytes)) if bytes < bits && fit_bytes(planes) => Layout::Bytes,
+        let written = shape.1 * depth.words * size_of::<u32>() / (FEED * processors) + LAUNCH;
+        match (cost(Layout::Bits, planes.len()), cost(Layout::Bytes, 1)) {
+            (Some(bits), Some(0)) if bits > 0 && fit_bytes(planes) => Layout::Bytes,
+            (Some(bits), Some(bytes)) if bytes + written < bits && fit_bytes(planes) => {
+                Layout::Bytes
+            }
             _ => Layout::Bits,
         }
     }
@@ -285,8 +304,8 @@ impl Tile {
     fn find(cuda: &Cuda, shape: (usize, usize), depth: Depth) -> Option<Self> {
         let usable = |tile: &Self| tile.usable(cuda.family(), shape, depth);
         let cost = |tile: &Self| tile.cost(shape, depth, cuda.device().processors());
-        let timed = |tile: &Self| !tile.on_request && usable(tile);
-        let best = || TILES.into_iter().filter(timed).min_by_key(cost);
+        let offered = |tile: &Self| !tile.on_request && usable(tile);
+        let best = || TILES.into_iter().filter(offered).min_by_key(cost);
         cuda.tile().filter(usable).or_else(best)
     }
 
@@ -322,7 +341,7 @@ impl Tile {
         let waves = self.count(shape).div_ceil(processors);
         let epilogue = self.rows * self.columns / 12 + 500;
         if self.family == Arch::Int8 || self.takes == Takes::Both {
-            let feed = (self.rows * STAGE_ROW + self.columns * weights_row(self.takes)) / 24;
+            let feed = (self.rows * STAGE_ROW + self.columns * weights_row(self.takes)) / FEED;
             let deep = STAGE_ROW * if layout == Layout::Bytes { 1 } else { 8 };
             let rate = if self.family == Arch::Int8 { 2048 } else { 4096 };
             let multiply = self.rows * self.columns * deep / rate;
@@ -333,7 +352,7 @@ impl Tile {
             (Arch::Hopper, true) => 16,
             _ => words.div_ceil(8) * 4 / 3,
         };
-        let feed = (self.rows + self.columns) * STAGE_ROW / 24 / 4;
+        let feed = (self.rows + self.columns) * STAGE_ROW / FEED / 4;
         waves * (feed * parts * planes + epilogue)
     }
 

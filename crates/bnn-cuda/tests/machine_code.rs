@@ -180,6 +180,10 @@ fn wgmma(place: &str, kernels: &[Kernel<'_>], text: &str) {
         let alike = products.iter().all(|code| **code == want);
         assert!(!products.is_empty() && alike, "{place}: {name} has {products:?}, not {want}");
         assert!(code.contains(&"UTMALDG.2D"), "{place}: {name} does not use the copy engine");
+        // What threads copied is shown to wgmma, beside the barriers, which are to the copy engine.
+        let shown = code.iter().filter(|code| code.starts_with("FENCE.VIEW.ASYNC")).count() > 1;
+        let copies = code.iter().any(|code| code.starts_with("LDGSTS"));
+        assert_eq!((copies, shown), (name.contains("windows"), name.contains("windows")), "{name}");
         no_local_memory(place, name, &code);
         let kernel = kernels.iter().find(|kernel| kernel.name == name).unwrap();
         let section = section(text, name);

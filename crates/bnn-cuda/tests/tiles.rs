@@ -14,8 +14,7 @@ const BYTE: [i32; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 /// A product: gather, rows, columns and outputs.
 type Case = (Gather, usize, usize, usize);
 
-/// One tile and several, rows of less than a word and of more stages than there is room for, zeros
-/// around images.
+/// One tile and several, rows of less than a word and of several words, zeros around images.
 fn cases() -> [Case; 5] {
     let window = |pad| Gather::Patches {
         grid: Grid { height: 4, width: 3 },
@@ -31,33 +30,54 @@ fn cases() -> [Case; 5] {
 }
 
 /// Windows over images of 128 channels or a multiple, where kernels move them themselves: around images,
-/// with steps, not square, and more of them than rows of a tile.
-fn windows() -> [Case; 3] {
+/// with steps, not square, more of them than rows of a tile, and over more stages than there is room for.
+fn windows() -> [Case; 4] {
     let gather = |height, width, window| Gather::Patches { grid: Grid { height, width }, window };
-    let steps = Window { height: 2, width: 3, stride: 2, pad: 1 };
+    let (steps, around) =
+        (Window { height: 2, width: 3, stride: 2, pad: 1 }, Window::square(3, 1, 1));
     [
-        (gather(4, 3, Window::square(3, 1, 1)), 24, 128, 33),
+        (gather(4, 3, around), 24, 128, 33),
         (gather(5, 4, steps), 60, 256, 40),
         (gather(9, 10, Window::square(3, 1, 0)), 270, 128, 5),
+        (gather(10, 10, around), 600, 512, 9),
     ]
+}
+
+/// The kernels of all products whose left operand is one of these.
+fn kernels(takes: &[&str]) -> Vec<&'static str> {
+    let launches = machine_code::launches().filter(|launch| takes.contains(&launch.takes));
+    let names: Vec<_> = launches.map(|launch| launch.name).collect();
+    assert!(!names.is_empty(), "nothing takes {takes:?}");
+    names
+}
+
+/// Weights of signs.
+fn w_signs(rows: usize, columns: usize, key: Key) -> HostCode {
+    planes(&[1], false, rows, columns, key)
+}
+
+/// The same with holes.
+fn w_holes(rows: usize, columns: usize, key: Key) -> HostCode {
+    planes(&[1], true, rows, columns, key)
+}
+
+/// Two digits.
+fn digits(rows: usize, columns: usize, key: Key) -> HostCode {
+    planes(&BYTE[..2], false, rows, columns, key)
 }
 
 #[test]
 fn windows_where_they_lie() {
-    for kernels in ["windows_", "hopper_windows_"] {
-        let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
-        each_kernel_equals_the_definition(kernels, &windows(), signs, false);
-        let digits = |rows, columns, key| planes(&[1, 2], false, rows, columns, key);
-        each_kernel_equals_the_definition(kernels, &windows()[..1], digits, false);
-    }
+    check(&kernels(&["windows"]), &windows(), w_signs, w_signs);
+    let mut several = kernels(&["windows"]);
+    several.retain(|name| !name.starts_with("hopper")); // which take one plane
+    check(&several, &windows()[..1], digits, w_signs);
 }
 
 #[test]
 fn windows_that_are_gathered() {
-    let signs = |rows, columns, key| planes(&[1], true, rows, columns, key);
-    each_kernel_equals_the_definition("windows_", &windows()[..1], signs, true);
-    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
-    each_kernel_equals_the_definition("count_", &windows()[..1], signs, false);
+    check(&kernels(&["windows"]), &windows()[..1], w_holes, w_holes);
+    check(&kernels(&["plane", "any"]), &windows()[..1], w_signs, w_signs);
 }
 
 #[test]
@@ -66,57 +86,54 @@ fn bytes_as_they_were_put() {
         let byte = |(row, column)| (key.word((row * columns + column) as u32) >> 24) as u8;
         HostCode::Bytes(Array2::from_shape_fn((rows, columns), byte))
     };
-    for kernels in ["bytes_", "hopper_bytes_"] {
-        each_kernel_equals_the_definition(kernels, &cases(), bytes, false);
-    }
+    check(&kernels(&["bytes", "both"]), &cases(), bytes, w_signs);
 }
 
 #[test]
 fn the_largest_bytes() {
     let bytes = |rows, columns, _| HostCode::Bytes(Array2::from_elem((rows, columns), 255));
-    for kernels in ["bytes_", "hopper_bytes_"] {
-        each_kernel_equals_the_definition(kernels, &cases(), bytes, false);
-    }
+    check(&kernels(&["bytes", "both"]), &cases(), bytes, w_signs);
 }
 
 #[test]
 fn planes_that_are_joined() {
-    let digits = |rows, columns, key| planes(&BYTE[..7], false, rows, columns, key);
-    for kernels in ["bytes_", "hopper_bytes_"] {
-        each_kernel_equals_the_definition(kernels, &cases(), digits, false);
-    }
+    let seven = |rows, columns, key| planes(&BYTE[..7], false, rows, columns, key);
+    check(&kernels(&["bytes", "both"]), &cases(), seven, w_signs);
 }
 
 #[test]
 fn holes_on_both_sides_of_bytes() {
     let holes = |rows, columns, key| planes(&BYTE, true, rows, columns, key);
-    for kernels in ["bytes_", "hopper_bytes_"] {
-        each_kernel_equals_the_definition(kernels, &cases(), holes, true);
-    }
+    check(&kernels(&["bytes", "both"]), &cases(), holes, w_holes);
+}
+
+#[test]
+fn bytes_on_both_sides() {
+    let bytes = |rows, columns, key| planes(&BYTE, false, rows, columns, key);
+    check(&kernels(&["both"]), &cases(), bytes, digits);
+    let holes = |rows, columns, key| planes(&BYTE[..2], true, rows, columns, key);
+    check(&kernels(&["both"]), &cases()[1..2], bytes, holes);
 }
 
 #[test]
 fn signs() {
-    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
-    for kernels in ["int8_", "count_", "hopper_"] {
-        each_kernel_equals_the_definition(kernels, &cases(), signs, false);
-    }
+    check(&kernels(&["plane", "any"]), &cases(), w_signs, w_signs);
 }
 
 #[test]
 fn planes_one_after_the_other() {
-    let digits = |rows, columns, key| planes(&BYTE[..2], true, rows, columns, key);
-    each_kernel_equals_the_definition("int8_", &cases(), digits, false);
+    let holes = |rows, columns, key| planes(&BYTE[..2], true, rows, columns, key);
+    check(&kernels(&["planes", "any"]), &cases(), holes, w_signs);
 }
 
-/// More tiles and stages than a block has room for, several times over.
+/// More stages than there is room for, and more tiles than blocks, several times over.
 #[test]
 fn tile_after_tile_through_a_ring_of_stages() {
-    let signs = |rows, columns, key| planes(&[1], false, rows, columns, key);
-    let deep = |columns| [(Gather::Rows, 260, columns, 390)];
-    each_kernel_equals_the_definition("hopper_", &deep(2100), signs, false);
-    let digits = |rows, columns, key| planes(&BYTE, false, rows, columns, key);
-    each_kernel_equals_the_definition("hopper_bytes_", &deep(700), digits, false);
+    check(&kernels(&["plane"]), &[(Gather::Rows, 260, 2100, 390)], w_signs, w_signs);
+    check(&kernels(&["both"]), &[(Gather::Rows, 260, 700, 390)], digits, w_signs);
+    check(&kernels(&["planes"]), &[(Gather::Rows, 400, 4200, 40)], digits, w_signs);
+    check(&kernels(&["any"]), &[(Gather::Rows, 70, 4200, 40)], digits, w_signs);
+    check(&kernels(&["bytes"]), &[(Gather::Rows, 70, 700, 40)], digits, w_signs);
 }
 
 #[test]
@@ -134,20 +151,17 @@ fn plain_kernels_have_no_instructions_for_bytes() {
     }
 }
 
-/// Products of operands that `left` makes with signs, by the kernels of this beginning.
-fn each_kernel_equals_the_definition(
-    kernels: &str,
+/// Products of operands that `left` and `right` make, by these kernels.
+fn check(
+    kernels: &[&str],
     cases: &[Case],
-    left: impl Copy + Fn(usize, usize, Key) -> HostCode,
-    w_holes: bool,
+    left: impl Fn(usize, usize, Key) -> HostCode,
+    right: impl Fn(usize, usize, Key) -> HostCode,
 ) {
-    let names = machine_code::launches().map(|launch| launch.name);
-    let names: Vec<_> = names.filter(|name| name.starts_with(kernels)).collect();
-    assert!(names.len() >= 2, "{names:?}");
     for case in cases {
         let &(gather, rows, columns, outputs) = case;
         let a = left(rows, columns, Key(7, 0));
-        let w = planes(&[1], w_holes, outputs, gather.taps() * columns, Key(7, 1));
+        let w = right(outputs, gather.taps() * columns, Key(7, 1));
         let (a_host, w_host) = (a.clone().into_planes(), w.clone().into_planes());
         let want = reference::product(&a_host, &w_host, &gather).unwrap();
         // One output's cut is a sum that occurs, the next one's lies beside such a sum.
@@ -157,7 +171,7 @@ fn each_kernel_equals_the_definition(
         let cuts = cuts + Array2::from_shape_fn((1, outputs), |(_, column)| (column % 2) as f32);
         let signs = reference::product_cut(&a_host, &w_host, &gather, &cuts, &Levels::sign());
         let signs = signs.unwrap();
-        for name in &names {
+        for name in kernels {
             let family = if name.starts_with("hopper") { "hopper" } else { "tensor" };
             let cuda = Cuda::emulated(family).unwrap().with_kernel(name).unwrap();
             let (reals, code) = products(&cuda, (&a, &w), &gather, &cuts);

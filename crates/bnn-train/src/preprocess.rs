@@ -85,8 +85,8 @@ pub struct Care<'a> {
 ///
 /// # Errors
 /// [`Error::Spec`] for images that a step cannot take, [`Error::Preprocess`] for a file in the cache
-/// that is damaged or does not hold what its name says, and for a cache that may not be looked into,
-/// [`Error::File`] for a file that cannot be read.
+/// that is damaged or does not hold what its name says, [`Error::File`] for one that cannot be read. A
+/// cache that may not be looked into, or not written to, is told in [`Prepared::uncached`].
 pub fn prepare(chain: &Chain, data: Dataset, care: &Care<'_>) -> Result<Prepared> {
     if chain.is_linear() {
         return Ok(Prepared { data, uncached: None });
@@ -289,7 +289,8 @@ fn cached(
 ) -> Result<(Transform, Option<Error>)> {
     let key = key(steps, images);
     let path = cached_at(folder, &key);
-    if in_cache(&path)? {
+    let known = in_cache(&path);
+    if matches!(known, Ok(true)) {
         let (transform, fitted_to) = read(&path, "delete this file, and it is fitted anew")?;
         if fitted_to.as_ref() == Some(&key) {
             return Ok((transform, None));
@@ -300,21 +301,24 @@ fn cached(
     }
     let transform = fit(steps, images, care)?;
     let bytes = to_bytes(&transform, Some(key))?;
-    let uncached = store(folder, &path, &bytes).err();
-    Ok((transform, uncached))
+    let stored = known.and_then(|_| store(folder, &path, &bytes));
+    Ok((transform, stored.err()))
 }
 
 /// Writes a fit beside its place, and moves it there when it is whole.
 ///
 /// All fits are written under one name, so that however many runs are killed at it, they leave one file;
-/// runs that share the cache wait for each other.
+/// runs that share the cache wait for each other. Where no lock is to be had, as on some network file
+/// systems or in a folder of somebody else's, a run has a name of its own.
 fn store(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |path: &Path, source| Error::File { path: path.into(), source };
     std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
-    let lock = folder.join(file::LOCK);
-    let held = file::open_lock(&lock)?;
-    held.lock().map_err(|source| failed(&lock, source))?; // until it is dropped
-    file::write_by(&folder.join(WRITTEN), path, bytes)
+    let held = file::open_lock(&folder.join(file::LOCK)).ok().filter(|lock| lock.lock().is_ok());
+    let part = match &held {
+        Some(_) => WRITTEN.to_owned(),
+        None => format!("{WRITTEN}.{}", std::process::id()),
+    };
+    file::write_by(&folder.join(part), path, bytes) // the lock is held until here
 }
 
 fn parse(steps: &[String]) -> std::result::Result<Vec<Step>, String> {

@@ -262,13 +262,24 @@ fn a_cache_that_takes_nothing_is_told_and_stops_nothing() {
 }
 
 #[test]
+fn a_cache_without_a_lock_keeps_what_was_fitted() {
+    let cache = tempfile::tempdir().unwrap();
+    fs::create_dir_all(cache.path().join("fitted/.lock")).unwrap(); // no file that could be locked
+    let care = Care { cache: Some(cache.path()), threads: 1, watch: &|_| {} };
+    let Prepared { uncached, .. } = prepare(&spec(ZCA).preprocess, data(), &care).unwrap();
+    assert!(uncached.is_none());
+    assert!(is_cached(&spec(ZCA).preprocess, &data().train, cache.path()).unwrap());
+}
+
+#[test]
 #[cfg(unix)]
 fn a_folder_that_cannot_be_looked_into_does_not_pass_for_empty() {
     let folder = tempfile::tempdir().unwrap();
     let loops = folder.path().join("fitted"); // to itself: nothing is forbidden to a superuser
     std::os::unix::fs::symlink(&loops, &loops).unwrap();
     let one = is_cached(&spec(ZCA).preprocess, &data().train, folder.path()).unwrap_err();
-    let other = prepared(&spec(ZCA), data(), Some(folder.path())).unwrap_err();
+    let care = Care { cache: Some(folder.path()), threads: 1, watch: &|_| {} };
+    let other = prepare(&spec(ZCA).preprocess, data(), &care).unwrap().uncached.unwrap();
     for error in [one.to_string(), other.to_string()] {
         assert!(error.starts_with(&loops.display().to_string()), "{error}");
         assert!(error.contains("cannot be told (") && error.contains("XDG_CACHE_HOME"), "{error}");

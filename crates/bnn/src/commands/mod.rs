@@ -36,7 +36,8 @@ fn threads() -> RangedU64ValueParser<usize> {
 fn duration(text: &str, unit: f64) -> Result<Duration, String> {
     let number: Option<f64> = text.parse().ok();
     let length = number.and_then(|number| Duration::try_from_secs_f64(unit * number).ok());
-    length.ok_or_else(|| "a length of time is a number from 0 on".into())
+    length
+        .ok_or_else(|| "a length of time is a number from 0 on that fits 64 bits of seconds".into())
 }
 
 /// Where data sets are looked for.
