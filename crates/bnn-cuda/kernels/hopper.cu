@@ -67,7 +67,7 @@ struct Tiling {
     static constexpr int SHARING = TURNS ? 1 : CONSUMERS, BM = SHARING * MT * 64;
     static constexpr int BYTES = (BM + BN) * ROW_BYTES; // of a stage
 
-    // Tiles of a product; a block makes every so manyeth of them.
+    // Tiles of a product, which blocks share out like cards.
     int rows, columns;
 
     __device__ __forceinline__ Tiling(int m, int n, const Finish& f) {
