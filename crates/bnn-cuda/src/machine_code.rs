@@ -5,7 +5,7 @@ use std::path::Path;
 use bnn_core::Result;
 
 use crate::device::toolkit;
-use crate::tile::TILES;
+use crate::tile::{TILES, Takes};
 
 /// A file of kernels, compiled.
 pub struct Compiled {
@@ -63,6 +63,17 @@ pub fn launches() -> impl Iterator<Item = Launch> {
         name: tile.kernel.1,
         threads: tile.threads,
         shared: tile.shared,
-        takes: tile.takes.name(),
+        takes: name(tile.takes),
     })
+}
+
+fn name(takes: Takes) -> &'static str {
+    match takes {
+        Takes::Plane => "plane",
+        Takes::Planes => "planes",
+        Takes::Any => "any",
+        Takes::Bytes => "bytes",
+        Takes::Both => "both",
+        Takes::Windows => "windows",
+    }
 }

@@ -41,18 +41,6 @@ pub(crate) enum Takes {
 }
 
 impl Takes {
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Plane => "plane",
-            Self::Planes => "planes",
-            Self::Any => "any",
-            Self::Bytes => "bytes",
-            Self::Both => "both",
-            Self::Windows => "windows",
-        }
-    }
-
     /// Whether planes are to be joined to bytes.
     pub(crate) fn bytes(self) -> bool {
         matches!(self, Self::Bytes | Self::Both)

@@ -39,7 +39,7 @@ fn windows() -> [Case; 4] {
         (gather(4, 3, around), 24, 128, 33),
         (gather(5, 4, steps), 60, 256, 40),
         (gather(9, 10, Window::square(3, 1, 0)), 270, 128, 5),
-        (gather(10, 10, around), 600, 512, 9),
+        (gather(10, 10, around), 300, 512, 9),
     ]
 }
 
