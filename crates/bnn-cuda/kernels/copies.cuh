@@ -59,10 +59,6 @@ struct Images {
                 corner[i] = (image * p.height + y[i]) * p.width + x[i];
                 if (row >= images.windows) y[i] = -(1 << 30); // outside
             }
-            start(plane);
-        }
-
-        __device__ __forceinline__ void start(int plane) {
             from = images.at + plane * images.pixels.count * images.pixels.words;
             again();
         }

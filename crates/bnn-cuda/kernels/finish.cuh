@@ -29,13 +29,12 @@ __device__ __forceinline__ const int* column_terms_of(const Finish& f, long long
 // Four neighbours of a row.
 struct alignas(16) Four { int at[4]; };
 
-// Outputs of a warp: TM strips of 16 rows, APART rows from one to the next, by TN * 8 columns. They
-// lie as the tensor cores leave them: lane l has rows l / 4 and l / 4 + 8 of a strip, of every 8
+// Outputs of a warp: TM strips of 16 rows by TN * 8 columns. They lie as the tensor cores leave them: lane l has rows l / 4 and l / 4 + 8 of a strip, of every 8
 // columns those at l % 4 * 2 and the next. One step after the other is taken for all of them, in
 // registers: what a step loads is under way at once, and no step is there for every combination.
 // TN is a multiple of 4, so that the lanes of a quad, which have the same rows, make whole words of
 // signs.
-template <int TM, int TN, int APART>
+template <int TM, int TN>
 struct Outputs {
     static constexpr int ROWS = TM * 2; // of the lane
     const Finish& f;
@@ -44,7 +43,7 @@ struct Outputs {
 
     __device__ __forceinline__ int lane() const { return threadIdx.x % WARP; }
     __device__ __forceinline__ int row(int at) const {
-        return first_row + at / 2 * APART + at % 2 * 8 + lane() / 4;
+        return first_row + at * 8 + lane() / 4;
     }
     // The same, or the last one, whose terms are there to be read.
     __device__ __forceinline__ int row_there(int at) const { return min(row(at), m - 1); }
@@ -197,10 +196,3 @@ struct Outputs {
         store(f.reals ? reinterpret_cast<int*>(f.reals) : f.sums);
     }
 };
-
-// Finishes 16 rows by TN * 8 columns.
-template <int TN>
-__device__ __forceinline__ void finish_rows(const Finish& f, int (*counts)[TN][4], int first_row,
-                                            int first_column, int m, int n) {
-    Outputs<1, TN, 16>{f, counts, first_row, first_column, m, n}.finish();
-}

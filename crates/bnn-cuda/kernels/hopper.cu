@@ -35,7 +35,7 @@ struct Boxes {
     };
 };
 
-// One whose rows are windows over images, which a warpgroup copies itself.
+// One whose rows are windows over images, of one plane, which a warpgroup copies itself.
 struct Moving {
     static constexpr bool BOXED = false;
     static constexpr int COPIERS = GROUP;
@@ -47,8 +47,7 @@ struct Moving {
         Images::Share<BM, CHUNKS, GROUP> windows;
 
         __device__ __forceinline__ Share(const Moving& all, int row0) : windows(all.images, row0, 0) {}
-        __device__ __forceinline__ void copy(unsigned char* tile, int plane, int word, Barrier*) {
-            if (word == 0) windows.start(plane);
+        __device__ __forceinline__ void copy(unsigned char* tile, int, int word, Barrier*) {
             windows.copy(reinterpret_cast<uint32_t*>(tile), word / STAGE_WORDS);
             commit_copies();
         }
@@ -204,11 +203,11 @@ __device__ __forceinline__ void count_hopper(const Left& a, const TensorMap& w_m
         if (T::TURNS && threadIdx.x % GROUP == 0) arrive(&barriers.multiplied[group]);
         int row = tile_row * T::BM + first_row + threadIdx.x % GROUP / WARP * 16;
         if constexpr (PLANES) {
-            finish_rows<T::BN / 8>(f, &totals, row, tile_column * T::BN, m, n);
+            Outputs<1, T::BN / 8>{f, &totals, row, tile_column * T::BN, m, n}.finish();
         } else {
 #pragma unroll
             for (int i = 0; i < T::MT; i++) {
-                finish_rows<T::BN / 8>(f, &counts[i], row + i * 64, tile_column * T::BN, m, n);
+                Outputs<1, T::BN / 8>{f, &counts[i], row + i * 64, tile_column * T::BN, m, n}.finish();
             }
         }
     }

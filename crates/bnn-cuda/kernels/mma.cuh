@@ -179,5 +179,5 @@ __device__ __forceinline__ void count_tile(const Left& a, const uint32_t* w, lon
         }
     }
     int row = (int)row0 + warp_row, column = column0 + warp_column;
-    Outputs<TM, TN, 16>{f, counts, row, column, (int)m, n}.finish();
+    Outputs<TM, TN>{f, counts, row, column, (int)m, n}.finish();
 }

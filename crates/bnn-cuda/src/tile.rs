@@ -267,20 +267,22 @@ impl Tile {
         depth: Depth,
     ) -> Layout {
         let processors = cuda.device().processors();
-        let cost = |weights, passes| {
-            let depth = Depth { weights, ..depth };
-            let tile = Self::find(cuda, shape, depth)?;
-            let asked = cuda.tile().is_some_and(|asked| asked.name() == tile.name());
-            Some(if asked { 0 } else { tile.cost(shape, depth, processors) * passes })
+        let with = |weights| Depth { weights, ..depth };
+        let asked = |weights| {
+            cuda.tile().is_some_and(|tile| tile.usable(cuda.family(), shape, with(weights)))
         };
-        let written = shape.1 * depth.words * size_of::<u32>() / (FEED * processors) + LAUNCH;
-        match (cost(Layout::Bits, planes.len()), cost(Layout::Bytes, 1)) {
-            (Some(bits), Some(0)) if bits > 0 && fit_bytes(planes) => Layout::Bytes,
-            (Some(bits), Some(bytes)) if bytes + written < bits && fit_bytes(planes) => {
-                Layout::Bytes
-            }
-            _ => Layout::Bits,
-        }
+        let cost = |weights| {
+            Self::find(cuda, shape, with(weights)).map(|tile| tile.cost(shape, depth, processors))
+        };
+        let faster = || {
+            let (Some(bits), Some(bytes)) = (cost(Layout::Bits), cost(Layout::Bytes)) else {
+                return false;
+            };
+            let written = shape.1 * depth.words * size_of::<u32>() / (FEED * processors) + LAUNCH;
+            bytes + written < bits * planes.len()
+        };
+        let bytes = !asked(Layout::Bits) && (asked(Layout::Bytes) || faster());
+        if bytes && fit_bytes(planes) { Layout::Bytes } else { Layout::Bits }
     }
 
     /// The usable kernel of the least [`cost`](Self::cost), unless one was asked for.
