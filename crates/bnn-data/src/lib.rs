@@ -29,6 +29,7 @@ mod svhn;
 mod archive;
 mod digest;
 mod gzip;
+pub mod regular;
 
 mod error;
 

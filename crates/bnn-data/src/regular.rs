@@ -1,0 +1,104 @@
+//! Regular files: what has a size and an end.
+//!
+//! Opening a pipe waits for whoever writes into it, and a device may never end; both are refused by
+//! their kind, before they are opened.
+
+use std::fs::{File, Metadata};
+use std::io::{Error as IoError, ErrorKind, Read};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Opens a regular file, or what a link to one leads to; also returns its size in bytes.
+///
+/// # Errors
+/// [`Error::File`] if nothing lies there, if it cannot be opened, or if it is not a regular file.
+pub fn open(path: &Path) -> Result<(File, u64)> {
+    let failed = |source| Error::file(path, source);
+    let about = path.metadata().map_err(failed)?;
+    if !about.is_file() {
+        let why = format!("this is {}, and a regular file was expected", kind(&about));
+        return Err(failed(IoError::new(ErrorKind::InvalidInput, why)));
+    }
+    Ok((File::open(path).map_err(failed)?, about.len()))
+}
+
+/// Reads a regular file of at most `most` bytes.
+///
+/// # Errors
+/// [`Error::File`] as [`open`] does, and for a larger file, before any of it is read.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let (file, size) = open(path)?;
+    let failed = |source| Error::file(path, source);
+    let too_large = || {
+        let why = format!("the file has more than the {most} bytes that such a file may have");
+        failed(IoError::new(ErrorKind::FileTooLarge, why))
+    };
+    if size > most {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size as usize).map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
+    // It may grow while it is read.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// What something that is not a regular file is called.
+fn kind(about: &Metadata) -> &'static str {
+    if about.is_dir() {
+        return "a folder";
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = about.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        } else if kind.is_socket() {
+            return "a socket";
+        } else if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    "no file of a known kind"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &Path) -> String {
+        let error = read(path, 1000).expect_err("refused");
+        std::error::Error::source(&error).expect("it has the system's reason").to_string()
+    }
+
+    #[test]
+    fn files_are_read_up_to_their_limit() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        std::fs::write(&path, [7; 1000]).unwrap();
+        assert_eq!(read(&path, 1000).unwrap(), [7; 1000]);
+        File::options().write(true).open(&path).unwrap().set_len(200 << 30).unwrap();
+        assert_eq!(open(&path).unwrap().1, 200 << 30);
+        let why = "the file has more than the 1000 bytes that such a file may have";
+        assert_eq!(refused(&path), why);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_by_its_kind() {
+        let temp = tempfile::tempdir().unwrap();
+        let but = |kind| format!("this is {kind}, and a regular file was expected");
+        assert_eq!(refused(temp.path()), but("a folder"));
+        #[cfg(unix)]
+        {
+            let socket = temp.path().join("socket");
+            let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert_eq!(refused(&socket), but("a socket"));
+            assert_eq!(refused(Path::new("/dev/zero")), but("a device"));
+            let pipe = temp.path().join("pipe");
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            assert_eq!(refused(&pipe), but("a pipe"));
+        }
+    }
+}
