@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::layout::{fitted, width};
+
 /// Standard output is closed: its reader has gone away, as `head` does when it has seen enough.
 #[derive(Debug)]
 pub struct Closed;
@@ -38,6 +40,12 @@ pub fn line(text: &str) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Closed.into()),
         done => done.context("standard output"),
     }
+}
+
+/// Prints text whose lines are broken where they are longer than what it is read in; [`Closed`] as of
+/// a line.
+pub fn text(text: &str) -> Result<()> {
+    line(&fitted(text, width()))
 }
 
 /// Prints a value as one line of JSON.
@@ -89,12 +97,18 @@ fn code(error: &anyhow::Error) -> u8 {
 }
 
 fn core_code(error: &bnn_core::Error) -> u8 {
-    if matches!(error, bnn_core::Error::Unavailable { .. }) { 3 } else { 1 }
+    match error {
+        bnn_core::Error::Unknown { .. } => 2,
+        bnn_core::Error::Unavailable { .. } => 3,
+        _ => 1,
+    }
 }
 
 fn data_code(error: &bnn_data::Error) -> u8 {
     match error {
-        bnn_data::Error::Unknown { .. } => 2,
+        bnn_data::Error::Unknown { .. }
+        | bnn_data::Error::NoMirror { .. }
+        | bnn_data::Error::NoFolder { .. } => 2,
         bnn_data::Error::Missing { .. } => 3,
         _ => 1,
     }

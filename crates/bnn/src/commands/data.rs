@@ -9,17 +9,20 @@ use serde_json::{Value, json};
 use crate::commands::DataDir;
 use crate::output;
 
+/// What stands below the options.
+const EXAMPLES: &str = "\
+Examples:
+  bnn data list          what there is, and how to get it
+  bnn data fetch mnist   11 MB into the cache folder
+  bnn data verify mnist  are these the published files?";
+
 /// List the data sets, fetch their files, and check the files that are here.
 ///
 /// A data set is read from --data-dir if it is given; otherwise from $BNN_DATA, then from the user's
 /// cache folder ($XDG_CACHE_HOME/bnn or ~/.cache/bnn); there or in the subfolder named as the set.
 /// Nothing is fetched but by `bnn data fetch`.
-///
-///     bnn data list                 what there is, where it lies, how to get it
-///     bnn data fetch mnist          11 MB into the cache folder
-///     bnn data verify mnist         are the files here the published ones?
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -51,7 +54,6 @@ struct List {
 ///
 /// Example: bnn data fetch mnist --data-dir data
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 struct Fetch {
     /// Data set, such as `mnist`.
     name: String,
@@ -72,7 +74,6 @@ struct Fetch {
 ///
 /// Example: bnn data verify mnist
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 struct Verify {
     /// Data set, such as `mnist`.
     name: String,
@@ -106,7 +107,7 @@ fn run_list(args: &List) -> Result<()> {
             row[key] = json!(place);
             output::json(&row)?;
         } else {
-            output::line(&format!("{name:<12} {about}\n             {state}: {place}"))?;
+            output::text(&format!("{name:<12}  {about}\n{:14}{state}: {place}", ""))?;
         }
     }
     Ok(())
@@ -159,7 +160,7 @@ fn fetched_lines(Fetched { name, folder, files }: &Fetched) -> Result<()> {
         let from = from.as_ref().map_or("was here".into(), |url| format!("from {url}"));
         output::line(&format!("{}: {from}", path.display()))?;
     }
-    output::line(&format!("{name} is in {}", folder.display()))
+    output::text(&format!("{name} is in {}", folder.display()))
 }
 
 fn fetched_json(Fetched { name, folder, files }: &Fetched) -> Value {

@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let percent = 100.0 * done["test_error"].as_f64().unwrap_or_default();
     let (images, rate) = (&done["images"], done["images_per_second"].as_f64().unwrap_or_default());
-    output::line(&format!(
+    output::text(&format!(
         "test error {percent:.2} % of {images} images, {rate:.0} images/s, {}",
         done["backend"].as_str().unwrap_or_default()
     ))

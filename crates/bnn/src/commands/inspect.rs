@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::commands::read_model;
 use crate::layer_table::{self, bytes_text, count_text};
+use crate::layout::width;
 use crate::output;
 
 /// Show what a frozen model is made of: layers, bits, bytes, operations, thresholds.
@@ -62,9 +63,9 @@ pub fn run(args: &Args) -> Result<()> {
         let absent = transform.err().map(|error| error.to_string());
         output::line(&json(&network, &layers, file_bytes, absent)?)
     } else {
-        output::line(&text(&network, &layers, file_bytes)?)?;
+        output::text(&text(&network, &layers, file_bytes, width())?)?;
         let line = network.preprocess.as_ref().map(|done| preprocess_line(done, &transform));
-        line.map_or(Ok(()), |line| output::line(&line))
+        line.map_or(Ok(()), |line| output::text(&line))
     }
 }
 
@@ -111,7 +112,12 @@ fn json(
     Ok(serde_json::to_string(&value)?)
 }
 
-fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
+fn text(
+    network: &Frozen,
+    layers: &[LayerSummary],
+    file_bytes: u64,
+    width: usize,
+) -> Result<String> {
     let cells = |(thresholds, layer): (Thresholds, &Hidden)| {
         let Thresholds { min, max, constant_neurons } = thresholds;
         let kernels = unique_share(layer);
@@ -126,7 +132,7 @@ fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<St
     Ok([
         format!("reads {}, tells {} classes", network.input, network.classes.len()),
         String::new(),
-        layer_table::text(layers, &["thresholds", "constant", "kernels"], &more),
+        layer_table::table(layers, &["thresholds", "constant", "kernels"], &more).text(width),
         String::new(),
         format!("weights     packed {smaller:.1} times smaller than as f32"),
         format!("operations  {} per image", layer_table::operations(&total)),
@@ -212,14 +218,14 @@ mod tests {
     fn an_mlp_is_shown() {
         let network = mlp();
         let layers = summary::layers(&network).unwrap();
-        insta::assert_snapshot!(text(&network, &layers, 140_916).unwrap());
+        insta::assert_snapshot!(text(&network, &layers, 140_916, 120).unwrap());
     }
 
     #[test]
     fn a_convnet_is_shown() {
         let network = convnet();
         let layers = summary::layers(&network).unwrap();
-        insta::assert_snapshot!(text(&network, &layers, 2636).unwrap());
+        insta::assert_snapshot!(text(&network, &layers, 2636, 80).unwrap());
         let json: serde_json::Value =
             serde_json::from_str(&json(&network, &layers, 2636, None).unwrap()).unwrap();
         insta::assert_snapshot!(format!("{json:#}"));

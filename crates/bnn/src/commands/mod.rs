@@ -8,6 +8,7 @@ pub mod data;
 pub mod eval;
 pub mod inspect;
 pub mod predict;
+pub mod source;
 pub mod spec;
 pub mod train;
 
@@ -18,8 +19,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bnn_core::Frozen;
 use bnn_data::{Dataset, Lookup};
-use bnn_train::{Error, MODEL_FILE, Spec, preprocess};
+use bnn_train::{MODEL_FILE, preprocess};
 use clap::builder::RangedU64ValueParser;
+
+use source::{in_tier, read_spec};
 
 /// Images that cross to the backend at a time.
 const BATCH: usize = 1000;
@@ -114,23 +117,4 @@ fn for_network(
     data.train.truncate(0);
     data.validation.truncate(0);
     Ok(data.prepare(Arc::new(transform), threads)?)
-}
-
-/// Reads a spec file.
-fn read_spec(path: &Path) -> Result<Spec> {
-    let place = path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| place.clone())?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::spec(&place, format!("no text in UTF-8 from byte {at} on, and so no spec"))
-    })?;
-    Ok(Spec::parse(&place, &text)?)
-}
-
-/// A spec that was read from `path`, with the overrides of a tier that it must have.
-fn in_tier(spec: &Spec, path: &Path, tier: &str) -> Result<Spec> {
-    let tiers: Vec<&str> = spec.tiers.keys().map(String::as_str).collect();
-    let known = if tiers.is_empty() { "no tiers".into() } else { tiers.join(", ") };
-    let why = format!("no tier `{tier}`; it has {known}");
-    spec.tier(tier)?.ok_or_else(|| Error::spec(path.display(), why).into())
 }

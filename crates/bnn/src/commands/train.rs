@@ -38,11 +38,10 @@ use crate::{evaluation, memory, output};
 ///
 /// Before it starts it tells what the network is made of and about how much memory it will take.
 ///
-/// Example: bnn train experiments/digits-mlp.toml --tier smoke --out runs/first
+/// Example: bnn train digits-mlp --tier smoke --out runs/first
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub struct Args {
-    /// The spec file.
+    /// A spec file, or the name of a built-in spec (`bnn spec --list`).
     spec: PathBuf,
     /// Tier whose overrides apply; the paper's own setting by default.
     #[arg(long)]
@@ -252,7 +251,7 @@ impl Train<'_> {
     fn announce(&self, backend: &str, seed: u64) -> Result<()> {
         let Self { args, spec, data, summary, steps, .. } = self;
         if !args.json {
-            return output::line(&format!(
+            return output::text(&format!(
                 "{}: {}; seed {seed}, {backend}\n\n{}",
                 spec.name,
                 spec.title,
@@ -365,7 +364,7 @@ impl Watch {
                 Some(model) => format!("{} bytes in {MODEL_FILE}", model.len()),
                 None => format!("nothing was frozen: {UNFROZEN}"),
             };
-            return output::line(&format!(
+            return output::text(&format!(
                 "test error {error:.2} % at epoch {epoch}, the best by validation; {model}",
             ));
         }
@@ -414,8 +413,8 @@ fn epoch_json(report: &EpochReport) -> Result<()> {
 }
 
 fn epoch_line(report: &EpochReport) -> Result<()> {
-    output::line(&format!(
-        "epoch {:>4}  rate {:.1e}  training loss {:.4}  validation {:5.2} %  test {:5.2} %  {:.1} s",
+    output::text(&format!(
+        "epoch {:>4}  rate {:.1e}  loss {:.4}  validation {:5.2} %  test {:5.2} %  {:.1} s",
         report.epoch,
         report.rate,
         report.train.loss,

@@ -8,4 +8,7 @@ mod bad_input;
 mod bench;
 mod predict;
 mod preprocess;
+mod specs;
 mod train;
+mod usage;
+mod width;
