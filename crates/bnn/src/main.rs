@@ -44,7 +44,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(refused) => return output::usage(&refused),
+    };
     let trains = matches!(command, Command::Train(_));
     let done = match command {
         Command::Train(args) => commands::train::run(&args),

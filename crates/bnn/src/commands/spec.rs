@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use bnn_core::plain;
 use serde_json::json;
 
 use crate::commands::{in_tier, read_spec};
@@ -49,6 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
         None => file.clone(),
     };
     let tiers = tiers.iter().map(|tier| tier.as_str()).collect::<Vec<_>>().join(", ");
-    output::line(&format!("{} ({}), in the tiers: {tiers}", file.name, file.title))?;
+    let (name, title) = (plain(&file.name), plain(&file.title));
+    output::line(&format!("{name} ({title}), in the tiers: {}", plain(&tiers)))?;
     output::line(resolved.to_toml()?.trim_end())
 }
