@@ -50,8 +50,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = Cli::command().term_width(layout::width()).get_matches();
-    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    let parsed = Cli::command().term_width(layout::width()).try_get_matches();
+    let command = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli.command,
+        Err(refused) => return output::usage(&refused),
+    };
     let trains = matches!(command, Command::Train(_));
     let done = match command {
         Command::Train(args) => commands::train::run(&args),

@@ -109,6 +109,6 @@ mod tests {
     #[test]
     fn no_thread_is_refused() {
         let error = Tch::cpu().with_threads(0).unwrap_err().to_string();
-        assert!(error.starts_with("backend `tch/0` is not available: libtorch takes"), "{error}");
+        assert!(error.starts_with("backend `tch/0` is not known: libtorch takes"), "{error}");
     }
 }

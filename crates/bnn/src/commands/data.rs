@@ -1,6 +1,9 @@
 //! `bnn data`.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
+use bnn_core::plain;
 use bnn_data::download::{Failure, Fetched, FetchedFile, Observer, Options, Progress, fetch};
 use bnn_data::{Error, FileState, Listing, Verified, VerifiedFile, catalog, verify};
 use indicatif::ProgressBar;
@@ -107,6 +110,7 @@ fn run_list(args: &List) -> Result<()> {
             row[key] = json!(place);
             output::json(&row)?;
         } else {
+            let place = plain(&place);
             output::text(&format!("{name:<12}  {about}\n{:14}{state}: {place}", ""))?;
         }
     }
@@ -129,7 +133,7 @@ fn run_fetch(args: &Fetch) -> Result<()> {
     watch.bar.finish_and_clear();
     let fetched = fetched?; // its error tells the failures itself
     for Failure { url, why } in &watch.failures {
-        eprintln!("{url}: {why}; another server had it");
+        output::note(&format!("{}: {}; another server had it", plain(url), plain(why)));
     }
     if args.json { output::json(&fetched_json(&fetched)) } else { fetched_lines(&fetched) }
 }
@@ -158,9 +162,9 @@ fn fetched_lines(Fetched { name, folder, files }: &Fetched) -> Result<()> {
     };
     for FetchedFile { path, from } in files {
         let from = from.as_ref().map_or("was here".into(), |url| format!("from {url}"));
-        output::line(&format!("{}: {from}", path.display()))?;
+        output::line(&format!("{}: {}", printed(path), plain(&from)))?;
     }
-    output::text(&format!("{name} is in {}", folder.display()))
+    output::text(&format!("{name} is in {}", printed(folder)))
 }
 
 fn fetched_json(Fetched { name, folder, files }: &Fetched) -> Value {
@@ -193,10 +197,10 @@ fn verified_lines(Verified { name, files, .. }: &Verified) -> Result<()> {
         return no_files(name);
     }
     for VerifiedFile { name, path, state } in files {
-        let place = path.as_ref().map_or(name.to_string(), |path| path.display().to_string());
+        let place = path.as_ref().map_or(name.to_string(), |path| printed(path));
         output::line(&match state {
             FileState::Right => format!("ok       {place}"),
-            FileState::Wrong(why) => format!("wrong    {place}: {why}"),
+            FileState::Wrong(why) => format!("wrong    {place}: {}", plain(why)),
             FileState::Missing => format!("missing  {place}"),
         })?;
     }
@@ -214,4 +218,9 @@ fn verified_json(Verified { name, looked, files, .. }: &Verified) -> Value {
     };
     let files: Vec<_> = files.iter().map(file).collect();
     json!({ "name": name, "looked": looked, "files": files })
+}
+
+/// A path as it can be printed.
+fn printed(path: &Path) -> String {
+    plain(&path.display().to_string()).into_owned()
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bnn_core::{Frozen, Hidden, Preprocess};
+use bnn_core::{Frozen, Hidden, Preprocess, plain};
 use bnn_data::preprocess::Transform;
 use bnn_train::kernels::unique_share;
 use bnn_train::preprocess;
 use bnn_train::summary::{self, LayerSummary, Total};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::read_model;
 use crate::layer_table::{self, bytes_text, count_text};
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
     let transform = preprocess::for_model(&network, &args.model);
     if args.json {
         let absent = transform.err().map(|error| error.to_string());
-        output::line(&json(&network, &layers, file_bytes, absent)?)
+        output::json(&json(&network, &layers, file_bytes, absent))
     } else {
         output::text(&text(&network, &layers, file_bytes, width())?)?;
         let line = network.preprocess.as_ref().map(|done| preprocess_line(done, &transform));
@@ -74,9 +74,10 @@ fn preprocess_line(
     Preprocess { steps, limit, digest }: &Preprocess,
     transform: &bnn_train::Result<Option<Transform>>,
 ) -> String {
-    let line = format!("preprocess  {}; codes up to {limit}", steps.join(", "));
+    let steps = steps.join(", ");
+    let line = format!("preprocess  {}; codes up to {limit}", plain(&steps));
     match transform {
-        Err(error) => format!("{line}; {error}"),
+        Err(error) => format!("{line}; {}", plain(&error.to_string())),
         Ok(Some(transform)) if !transform.parts().whitenings.is_empty() => {
             format!("{line}; fitted in {}", preprocess::file_name(digest))
         }
@@ -89,7 +90,7 @@ fn json(
     layers: &[LayerSummary],
     file_bytes: u64,
     absent: Option<String>,
-) -> Result<String> {
+) -> Value {
     let thresholds = thresholds(network, layers).map(Some).chain([None]);
     let kernels = network.hidden.iter().map(unique_share).chain([None]);
     let inspected = layers.iter().zip(thresholds).zip(kernels);
@@ -109,7 +110,7 @@ fn json(
         value["preprocess"] = json!(done);
         value["preprocess"]["absent"] = json!(absent);
     }
-    Ok(serde_json::to_string(&value)?)
+    value
 }
 
 fn text(
@@ -226,8 +227,8 @@ mod tests {
         let network = convnet();
         let layers = summary::layers(&network).unwrap();
         insta::assert_snapshot!(text(&network, &layers, 2636, 80).unwrap());
-        let json: serde_json::Value =
-            serde_json::from_str(&json(&network, &layers, 2636, None).unwrap()).unwrap();
+        let json = serde_json::to_string(&json(&network, &layers, 2636, None)).unwrap();
+        let json: Value = serde_json::from_str(&json).unwrap();
         insta::assert_snapshot!(format!("{json:#}"));
     }
 

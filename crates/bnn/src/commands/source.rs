@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bnn_data::{Error as Data, regular};
 use bnn_train::{Error, Spec};
 
-use crate::output::Usage;
+use crate::output::{self, Usage};
 
 /// Bytes of the longest spec that is read.
 const MOST: u64 = 1 << 20;
@@ -31,7 +31,9 @@ pub fn text(spec: &Path) -> Result<String> {
     let bytes = match built_in {
         Some(experiment) if !taken => return Ok(experiment.text.into()),
         Some(_) => {
-            eprintln!("note: {place} is the file of this name here, not the built-in spec");
+            output::note(&format!(
+                "note: {place} is the file of this name here, not the built-in spec"
+            ));
             read(spec)?
         }
         None => read(spec)?,
@@ -57,7 +59,7 @@ pub fn read_spec(spec: &Path) -> Result<Spec> {
 pub fn in_tier(spec: &Spec, path: &Path, tier: &str) -> Result<Spec> {
     let tiers: Vec<&str> = spec.tiers.keys().map(String::as_str).collect();
     let known = if tiers.is_empty() { "no tiers".into() } else { tiers.join(", ") };
-    let why = format!("no tier `{tier}`; it has {known}");
+    let why = format!("no tier `{}`; it has {}", bnn_core::plain(tier), bnn_core::plain(&known));
     spec.tier(tier)?.ok_or_else(|| Error::spec(path.display(), why).into())
 }
 

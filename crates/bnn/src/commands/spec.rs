@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use bnn_core::plain;
 use bnn_experiments::Experiment;
 use bnn_train::Spec;
 use serde_json::json;
@@ -60,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn print_resolved(file: &Spec, path: &Path, tier: Option<&str>) -> Result<()> {
     let resolved = tier.map_or_else(|| Ok(file.clone()), |tier| in_tier(file, path, tier))?;
     let tier = tier.map_or_else(String::new, |tier| format!(", tier {tier}"));
-    output::line(&format!("# {}{tier}", file.name))?;
+    output::line(&format!("# {}{}", plain(&file.name), plain(&tier)))?;
     output::line(resolved.to_toml()?.trim_end())
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bnn::{WithBackend, with_backend};
-use bnn_core::{FloatBackend, Preprocess};
+use bnn_core::{FloatBackend, Preprocess, plain};
 use bnn_data::Dataset;
 use bnn_data::preprocess::Transform;
 use bnn_train::preprocess::{self, Care, Prepared, Stage, record};
@@ -20,7 +20,7 @@ use bnn_train::{
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::commands::{DataDir, Device, duration, in_tier, read_spec};
+use crate::commands::{DataDir, Device, duration, in_tier, read_spec, unverified};
 use crate::layer_table::{self, bytes_text, count_text};
 use crate::{evaluation, memory, output};
 
@@ -99,7 +99,8 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
     if !folder.goes_on(args.resume)? && args.resume {
-        eprintln!("no checkpoint in {}: the run starts at epoch 1", args.out.display());
+        let out = args.out.display().to_string();
+        output::note(&format!("no checkpoint in {}: the run starts at epoch 1", plain(&out)));
     }
     // The folder stays locked until its checkpoint is gone.
     let options = Options {
@@ -156,7 +157,10 @@ fn prepare(spec: &Spec, data: Dataset, args: &Args) -> Result<Dataset> {
     let Prepared { data, uncached } = prepared.with_context(|| args.spec.display().to_string())?;
     if let Some(error) = uncached {
         let why = anyhow::Error::from(error);
-        eprintln!("what was fitted is not kept for other runs: {why:#}");
+        output::note(&format!(
+            "what was fitted is not kept for other runs: {}",
+            plain(&format!("{why:#}"))
+        ));
     }
     Ok(data)
 }
@@ -253,8 +257,8 @@ impl Train<'_> {
         if !args.json {
             return output::text(&format!(
                 "{}: {}; seed {seed}, {backend}\n\n{}",
-                spec.name,
-                spec.title,
+                plain(&spec.name),
+                plain(&spec.title),
                 announcement(spec, data, summary, *steps),
             ));
         }
@@ -384,6 +388,10 @@ impl Watch {
 }
 
 impl Observer for Watch {
+    fn unverified(&mut self, checkpoint: &Path) {
+        self.bar.suspend(|| output::note(&unverified(checkpoint)));
+    }
+
     fn step(&mut self, epoch: usize, step: usize, steps: usize) -> bool {
         self.bar.set_length(steps as u64);
         self.bar.set_position(step as u64);
