@@ -29,7 +29,9 @@ mod svhn;
 mod archive;
 mod digest;
 mod gzip;
+pub mod limits;
 pub mod regular;
+mod source;
 
 mod error;
 

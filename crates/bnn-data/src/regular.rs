@@ -16,11 +16,30 @@ use crate::{Error, Result};
 pub fn open(path: &Path) -> Result<(File, u64)> {
     let failed = |source| Error::file(path, source);
     let about = path.metadata().map_err(failed)?;
-    if !about.is_file() {
-        let why = format!("this is {}, and a regular file was expected", kind(&about));
-        return Err(failed(IoError::new(ErrorKind::InvalidInput, why)));
-    }
+    check_kind(path, &about)?;
     Ok((File::open(path).map_err(failed)?, about.len()))
+}
+
+/// Refuses what lies at a path that is to be written, unless it is a regular file, nothing, or a device,
+/// which answers at once and says itself what it does not take.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn check(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(about) if is_device(&about) => Ok(()),
+        Ok(about) => check_kind(path, &about),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::file(path, source)),
+    }
+}
+
+fn check_kind(path: &Path, about: &Metadata) -> Result<()> {
+    if about.is_file() {
+        return Ok(());
+    }
+    let why = format!("this is {}, and a regular file was expected", kind(about));
+    Err(Error::file(path, IoError::new(ErrorKind::InvalidInput, why)))
 }
 
 /// Reads a regular file of at most `most` bytes.
@@ -57,11 +76,21 @@ fn kind(about: &Metadata) -> &'static str {
             return "a pipe";
         } else if kind.is_socket() {
             return "a socket";
-        } else if kind.is_char_device() || kind.is_block_device() {
-            return "a device";
         }
     }
-    "no file of a known kind"
+    if is_device(about) { "a device" } else { "no file of a known kind" }
+}
+
+#[cfg(unix)]
+fn is_device(about: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = about.file_type();
+    kind.is_char_device() || kind.is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Metadata) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -99,6 +128,9 @@ mod tests {
             let pipe = temp.path().join("pipe");
             assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
             assert_eq!(refused(&pipe), but("a pipe"));
+            assert!(check(&pipe).is_err());
+            assert!(check(Path::new("/dev/full")).is_ok());
+            assert!(check(&temp.path().join("nothing")).is_ok());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bnn_core::envelope::{self, Opened, Tensor};
 use bnn_core::{Error as CoreError, Matrix, Param, Running, TrainBackend};
+use bnn_data::limits;
 use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
@@ -66,12 +67,21 @@ pub fn read<B: TrainBackend>(
     identity: &Identity,
     net: &mut Net<B>,
 ) -> Result<Progress> {
-    let bytes = file::read(path)?;
+    parse((path, &file::read(path, limits::CHECKPOINT)?), backend, identity, net)
+}
+
+/// The same of a file's name and bytes.
+pub(crate) fn parse<B: TrainBackend>(
+    (path, bytes): (&Path, &[u8]),
+    backend: &B,
+    identity: &Identity,
+    net: &mut Net<B>,
+) -> Result<Progress> {
     let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
     let damaged = |error: CoreError| {
         foreign(format!("{error}; remove it to start anew, or name another folder"))
     };
-    let file: Opened<'_, Value> = envelope::read(KIND, &bytes).map_err(damaged)?;
+    let file: Opened<'_, Value> = envelope::read(KIND, bytes).map_err(damaged)?;
     let header = header(&file.header).map_err(foreign)?;
     if let Some(what) = header.identity.difference(identity) {
         return Err(foreign(format!(

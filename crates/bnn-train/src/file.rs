@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use bnn_data::{Error as DataError, regular};
+
 use crate::{Error, Result};
 
 /// Behind the name of a file that is being written.
@@ -12,12 +14,20 @@ pub const PART: &str = ".part";
 /// Name of the file that is locked to keep other processes out of a folder.
 pub(crate) const LOCK: &str = ".lock";
 
-/// Reads a file.
+/// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// [`Error::File`].
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::File { path: path.into(), source })
+/// [`Error::File`] if it cannot be read, is larger, or is no regular file.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    regular::read(path, most).map_err(|error| match error {
+        DataError::File { path, source } => Error::File { path, source },
+        other => other.into(),
+    })
+}
+
+/// Whether a file of these bytes lies at a path.
+pub(crate) fn is_file(path: &Path, bytes: &[u8]) -> bool {
+    regular::read(path, bytes.len() as u64).is_ok_and(|there| there == bytes)
 }
 
 /// Whether something lies at a path.

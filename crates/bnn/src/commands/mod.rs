@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bnn_core::Frozen;
-use bnn_data::{Dataset, Lookup};
+use bnn_data::{Dataset, Lookup, limits, regular};
 use bnn_train::{Error, MODEL_FILE, Spec, preprocess};
 use clap::builder::RangedU64ValueParser;
 
@@ -72,7 +72,8 @@ impl DataDir {
         Lookup::new(self.data_dir.clone())
     }
 
-    /// Loads a data set; where its files are damaged, the error says how to tell which.
+    /// Loads a data set, and tells on standard error what should be known of it; where its files are
+    /// damaged, the error says how to tell which.
     fn load(&self, name: &str) -> Result<Dataset> {
         use bnn_data::Error::{Damaged, Entry};
         let remedy = || {
@@ -81,13 +82,15 @@ impl DataDir {
                  files are not as published: remove those and get them again)"
             )
         };
-        match bnn_data::load(name, &self.lookup()) {
+        let data = match bnn_data::load(name, &self.lookup()) {
             // A user's own images were never published.
             Err(error @ (Damaged { .. } | Entry { .. })) if name != "images" => {
-                Err(error).with_context(remedy)
+                return Err(error).with_context(remedy);
             }
-            loaded => Ok(loaded?),
-        }
+            loaded => loaded?,
+        };
+        data.notes().iter().for_each(|note| eprintln!("note: data set `{name}`: {note}"));
+        Ok(data)
     }
 }
 
@@ -98,7 +101,7 @@ fn read_model(path: &Path) -> Result<Frozen> {
         let model = path.join(MODEL_FILE);
         bail!("{}: a directory; name the model in it, such as {}", place(), model.display());
     }
-    let bytes = std::fs::read(path).with_context(place)?;
+    let bytes = regular::read(path, limits::MODEL)?;
     Frozen::from_bytes(&bytes).with_context(place)
 }
 
@@ -119,7 +122,7 @@ fn for_network(
 /// Reads a spec file.
 fn read_spec(path: &Path) -> Result<Spec> {
     let place = path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| place.clone())?;
+    let bytes = regular::read(path, limits::SPEC)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Error::spec(&place, format!("no text in UTF-8 from byte {at} on, and so no spec"))
