@@ -284,7 +284,7 @@ fn spec_files(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join("experiments");
     let folder = folder.strip_prefix(".").unwrap_or(&folder);
     let mut files = folder::children(folder)?;
-    files.retain(|path| folder::is(path, "toml"));
+    files.retain(|path| folder::is(path, "toml") && !path.ends_with("Cargo.toml"));
     if files.is_empty() {
         bail!("{} holds no experiment (*.toml)", folder.display());
     }

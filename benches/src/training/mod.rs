@@ -35,11 +35,12 @@ const BATCHES: usize = 4;
 
 const CLASSES: usize = 10;
 
-/// A network of the paper, by its spec.
+/// A network of the paper.
 #[derive(Clone, Copy)]
 pub(crate) struct Training {
     name: &'static str,
-    spec: &'static str,
+    /// The experiment that trains it.
+    experiment: &'static str,
     side: usize,
     channels: usize,
     /// The losses of the first two steps by PyTorch 2.11.0, as `benches/peers/torch_training.py`
@@ -50,14 +51,14 @@ pub(crate) struct Training {
 const NETWORKS: [Training; 2] = [
     Training {
         name: "mlp",
-        spec: include_str!("../../../experiments/mnist-mlp.toml"),
+        experiment: "mnist-mlp",
         side: 28,
         channels: 1,
         losses: [202.78234, 192.61956],
     },
     Training {
         name: "convnet",
-        spec: include_str!("../../../experiments/cifar-convnet.toml"),
+        experiment: "cifar-convnet",
         side: 32,
         channels: 3,
         losses: [96.27435, 101.00695],
@@ -121,7 +122,8 @@ impl Training {
 
     fn start(&self) -> Start {
         let grid = Grid { height: self.side, width: self.side };
-        let spec = Spec::parse(self.name, self.spec).expect("a spec of this repository");
+        let experiment = bnn_experiments::find(self.experiment).expect("an experiment");
+        let spec = Spec::parse(self.name, experiment.text).expect("a spec of this repository");
         Start { spec, input: Input { grid, channels: self.channels } }
     }
 

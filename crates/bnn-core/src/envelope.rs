@@ -1,4 +1,5 @@
-//! The frame of every model file: safetensors with one JSON header that says what the file is.
+//! The frame of every model file: safetensors with one JSON header that says what the file is, and a
+//! checksum over that header and all tensors.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,14 +7,24 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
-/// The version written, and the newest one read.
-pub const VERSION: u32 = 1;
+/// The version written, and the newest one read. Files of version 1 have no checksum.
+pub const VERSION: u32 = 2;
 
 /// The only metadata key: several would be written in random order.
 const KEY: &str = "bnn";
+
+/// Stands in the header for the checksum while that is taken.
+const BLANK: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The largest header, in bytes: layers and class names take far less.
+const MOST_HEADER: u64 = 4 << 20;
+
+/// The largest header of a checkpoint, which reports on every epoch: enough for 50,000 of them.
+const MOST_WITH_REPORTS: u64 = 64 << 20;
 
 /// A named tensor on its way to a file; bytes are little-endian, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,12 +44,15 @@ pub struct Opened<'a, H> {
     /// The header of its kind.
     pub header: H,
     tensors: SafeTensors<'a>,
+    verified: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Framed<H> {
     kind: String,
     version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     #[serde(flatten)]
     rest: H,
 }
@@ -46,32 +60,55 @@ struct Framed<H> {
 /// Writes a file of a kind, such as `frozen` or `checkpoint`; the same content gives the same bytes.
 ///
 /// # Errors
-/// [`Error::Format`] if a tensor's size and bytes disagree.
+/// [`Error::Format`] if a tensor's size and bytes disagree, or for a header that no reader would take.
 pub fn write(kind: &str, header: &impl Serialize, tensors: &[Tensor]) -> Result<Vec<u8>> {
-    let framed = Framed { kind: kind.into(), version: VERSION, rest: header };
-    let json = serde_json::to_string(&framed).map_err(|error| Error::format("header", error))?;
-    let metadata = HashMap::from([(KEY.to_string(), json)]);
+    let text = blank(kind, header)?;
+    let mut sum = Checksum::new(&text);
+    let mut sorted: Vec<&Tensor> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    for Tensor { name, dtype, shape, bytes } in sorted {
+        sum.add(name, *dtype, shape, bytes)?;
+    }
+    // Its field is the first that can hold it: kind and version come before.
+    let text = text.replacen(BLANK, &sum.digits(), 1);
+    let metadata = HashMap::from([(KEY.to_string(), text)]);
     let named = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
-    serialize(named, Some(metadata)).map_err(|error| Error::format("tensors", error))
+    let bytes =
+        serialize(named, Some(metadata)).map_err(|error| Error::format("tensors", error))?;
+    check_size(kind, &bytes)?;
+    Ok(bytes)
 }
 
-/// Reads a file of a kind.
+/// The text of a header, with a blank for the checksum.
+fn blank(kind: &str, header: &impl Serialize) -> Result<String> {
+    let (kind, sha256) = (kind.into(), Some(BLANK.into()));
+    let framed = Framed { kind, version: VERSION, sha256, rest: header };
+    serde_json::to_string(&framed).map_err(|error| Error::format("header", error))
+}
+
+/// Reads a file of a kind; [`Opened::verified`] tells whether it had a checksum.
 ///
 /// # Errors
 /// [`Error::Format`] for bytes that are not safetensors, not ours, of another kind, of a newer
-/// version, or whose header is not that kind's.
+/// version, or damaged, and for a header that is not that kind's, or larger than one can be.
 pub fn read<'a, H: DeserializeOwned>(kind: &str, bytes: &'a [u8]) -> Result<Opened<'a, H>> {
     let damaged = |error: &dyn std::fmt::Display| {
-        Error::format("file", format!("not a model file, or a damaged one ({error})"))
+        let why = format!("not a model file, or a damaged one ({error}){}", whole(kind));
+        Error::format("file", why)
     };
+    check_size(kind, bytes)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
-    let json = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
-    let json = json.ok_or_else(|| {
-        Error::format("header", "no `bnn` entry: a safetensors file of another program")
+    let text = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
+    let text = text.ok_or_else(|| {
+        let why = format!(
+            "no `bnn` entry: a safetensors file of another program, or a damaged one{}",
+            whole(kind)
+        );
+        Error::format("header", why)
     })?;
-    let bad = |error| Error::format("header", error);
-    let about: Framed<serde_json::Value> = serde_json::from_str(json).map_err(bad)?;
+    let bad = |error| Error::format("header", format!("{error}{}", whole(kind)));
+    let about: Framed<serde_json::Value> = serde_json::from_str(text).map_err(bad)?;
     if about.kind != kind {
         let (is, want) = (describe(&about.kind), describe(kind));
         let why = format!("this is a {is}, not a {want}{}", remedy(kind));
@@ -81,10 +118,91 @@ pub fn read<'a, H: DeserializeOwned>(kind: &str, bytes: &'a [u8]) -> Result<Open
         let why = format!("version {} is newer than {VERSION}: update bnn", about.version);
         return Err(Error::format("header", why));
     }
-    Ok(Opened { header: serde_json::from_value(about.rest).map_err(bad)?, tensors })
+    let verified = about.sha256.is_some();
+    if !verified && about.version > 1 {
+        let why = format!("no checksum in a file of version {}{}", about.version, whole(kind));
+        return Err(Error::format("header", why));
+    }
+    if let Some(digits) = &about.sha256
+        && checksum(text, digits, &tensors)? != *digits
+    {
+        let why = format!(
+            "its checksum is not that of its content: some of it was changed or damaged{}",
+            whole(kind)
+        );
+        return Err(Error::format("file", why));
+    }
+    let header = serde_json::from_value(about.rest).map_err(bad)?;
+    Ok(Opened { header, tensors, verified })
+}
+
+/// The checksum of a header with its own digits in it, and of tensors.
+fn checksum(text: &str, digits: &str, tensors: &SafeTensors<'_>) -> Result<String> {
+    let field = |digits: &str| format!("\"sha256\":\"{digits}\"");
+    let mut sum = Checksum::new(&text.replacen(&field(digits), &field(BLANK), 1));
+    let mut names = tensors.names();
+    names.sort_unstable();
+    for name in names {
+        let tensor = tensors.tensor(name).map_err(|error| Error::format(name, error))?;
+        sum.add(name, tensor.dtype(), tensor.shape(), tensor.data())?;
+    }
+    Ok(sum.digits())
+}
+
+/// SHA-256 in the making: lines of text, each tensor's with its bytes behind.
+struct Checksum(Sha256);
+
+impl Checksum {
+    /// Begins with the header, whose checksum is blank.
+    fn new(header: &str) -> Self {
+        let mut sum = Self(Sha256::new());
+        sum.line(header);
+        sum
+    }
+
+    /// Adds a tensor, in the order of the names' bytes.
+    fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Result<()> {
+        let about = serde_json::to_string(&(name, dtype, shape));
+        self.line(&about.map_err(|error| Error::format(name, error))?);
+        self.0.update(bytes);
+        Ok(())
+    }
+
+    fn line(&mut self, text: &str) {
+        self.0.update(text);
+        self.0.update("\n");
+    }
+
+    fn digits(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Refuses a header that is larger than one of its kind can be, before memory is taken for it: parsed, it
+/// takes many times its size.
+fn check_size(kind: &str, bytes: &[u8]) -> Result<()> {
+    let most = match kind {
+        "checkpoint" => MOST_WITH_REPORTS,
+        _ => MOST_HEADER,
+    };
+    let size = bytes.first_chunk().map_or(0, |size| u64::from_le_bytes(*size));
+    if size <= most {
+        return Ok(());
+    }
+    let why = format!(
+        "not a model file, or a damaged one (a header of {size} bytes, where {most} are the most){}",
+        whole(kind)
+    );
+    Err(Error::format("file", why))
 }
 
 impl<H> Opened<'_, H> {
+    /// Whether the file has a checksum, which is then right; those of version 1 have none, and damage to
+    /// them can pass unnoticed.
+    pub fn verified(&self) -> bool {
+        self.verified
+    }
+
     /// The elements of a tensor of the given type and number of dimensions, and its shape.
     ///
     /// # Errors
@@ -112,6 +230,14 @@ fn describe(kind: &str) -> String {
         "checkpoint" => "checkpoint (latent weights and optimizer state)".into(),
         "frozen" => "frozen model (bits and thresholds)".into(),
         other => format!("file of kind `{other}`"),
+    }
+}
+
+/// What to do about a damaged file, where its reader does not say it.
+fn whole(kind: &str) -> &'static str {
+    match kind {
+        "frozen" => "; copy it anew from where it was made, or train again",
+        _ => "",
     }
 }
 

@@ -29,6 +29,13 @@ pub enum Error {
         /// Why it is absent, and the remedy.
         why: String,
     },
+    /// A backend, kernel or device of a name that none has, on any machine.
+    Unknown {
+        /// What was asked for.
+        what: String,
+        /// The names that there are.
+        why: String,
+    },
     /// The device or its library failed.
     Device {
         /// Operation that failed.
@@ -64,6 +71,11 @@ impl Error {
         Self::Unavailable { what: what.to_string(), why: why.to_string() }
     }
 
+    /// A name that nothing has, with those that there are in `why`.
+    pub fn unknown(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Unknown { what: what.to_string(), why: why.to_string() }
+    }
+
     /// Damaged or foreign bytes at `place`.
     pub fn format(place: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self::Format { place: place.to_string(), why: why.to_string() }
@@ -75,6 +87,7 @@ impl fmt::Display for Error {
         match self {
             Self::Shape { op, want, got } => write!(f, "{op}: want {want}, got {got}"),
             Self::Value { what, why } => write!(f, "{what}: {why}"),
+            Self::Unknown { what, why } => write!(f, "{what} is not known: {why}"),
             Self::Unavailable { what, why } => write!(f, "{what} is not available: {why}"),
             Self::Device { op, source } => write!(f, "{op}: {source}"),
             Self::Format { place, why } => write!(f, "{place}: {why}"),

@@ -76,39 +76,71 @@ impl Frozen {
         envelope::write(KIND, &header, &tensors)
     }
 
-    /// The network in the bytes of a model file.
+    /// The network in the bytes of a model file; [`Frozen::load`] also tells whether they were verified.
+    ///
+    /// # Errors
+    /// As [`Frozen::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Ok(Self::load(bytes)?.network)
+    }
+
+    /// Reads a model file, and tells whether it has a checksum.
     ///
     /// # Errors
     /// [`Error::Format`] naming the tensor or field that is missing, damaged, foreign or newer, for
-    /// a checkpoint, and for a network whose layers do not fit together.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    /// a checkpoint, and for a network whose layers do not fit together or that [costs](crate::Work)
+    /// too much.
+    pub fn load(bytes: &[u8]) -> Result<Loaded> {
         let file = envelope::read::<Header>(KIND, bytes)?;
-        let hidden = file.header.hidden.iter().enumerate();
-        let hidden = hidden.map(|(index, header)| {
-            let place = format!("hidden.{index}");
-            Ok(Hidden {
-                weights: read_planes(&file, &place, &header.weights)?,
-                gather: header.gather,
-                cuts: read_integers(&file, &format!("{place}.cuts"))?,
-                levels: header.levels.clone(),
-                pool: header.pool,
-            })
-        });
-        let network = Self {
-            input: file.header.input,
-            hidden: hidden.collect::<Result<_>>()?,
-            output: Output {
-                weights: read_planes(&file, "output", &file.header.output.weights)?,
-                gather: file.header.output.gather,
-                mean: read_reals(&file, "output.mean")?,
-                gain: read_reals(&file, "output.gain")?,
-                beta: read_reals(&file, "output.beta")?,
-            },
-            classes: file.header.classes.clone(),
-            preprocess: file.header.preprocess.clone(),
-        };
-        network.check()?;
-        Ok(network)
+        let network = network(&file).and_then(|network| network.check().map(|()| network));
+        Ok(Loaded { network: network.map_err(unsound)?, verified: file.verified() })
+    }
+}
+
+/// A network as it was read from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The network.
+    pub network: Frozen,
+    /// Whether the file has a checksum, which is then right. Those of older versions have none: damage to
+    /// them can pass unnoticed.
+    pub verified: bool,
+}
+
+/// The network that a file describes, not yet checked as a whole.
+fn network(file: &Opened<'_, Header>) -> Result<Frozen> {
+    let hidden = file.header.hidden.iter().enumerate();
+    let hidden = hidden.map(|(index, header)| {
+        let place = format!("hidden.{index}");
+        Ok(Hidden {
+            weights: read_planes(file, &place, &header.weights)?,
+            gather: header.gather,
+            cuts: read_integers(file, &format!("{place}.cuts"))?,
+            levels: header.levels.clone(),
+            pool: header.pool,
+        })
+    });
+    Ok(Frozen {
+        input: file.header.input,
+        hidden: hidden.collect::<Result<_>>()?,
+        output: Output {
+            weights: read_planes(file, "output", &file.header.output.weights)?,
+            gather: file.header.output.gather,
+            mean: read_reals(file, "output.mean")?,
+            gain: read_reals(file, "output.gain")?,
+            beta: read_reals(file, "output.beta")?,
+        },
+        classes: file.header.classes.clone(),
+        preprocess: file.header.preprocess.clone(),
+    })
+}
+
+/// The same error with what to do about the file.
+fn unsound(error: Error) -> Error {
+    let remedy = "the file is damaged, or was not made by bnn: copy it anew, or train again";
+    match error {
+        Error::Format { place, why } => Error::Format { place, why: format!("{why}; {remedy}") },
+        other => Error::format("network", format!("{other}; {remedy}")),
     }
 }
 
@@ -126,9 +158,6 @@ fn write_planes(tensors: &mut Vec<Tensor>, place: &str, planes: &Planes) -> Resu
 }
 
 fn read_planes(file: &Opened<'_, Header>, place: &str, header: &PlanesHeader) -> Result<Planes> {
-    if !(header.scale > 0.0 && header.scale.is_finite()) {
-        return Err(Error::format(place, format!("scale {} is not positive", header.scale)));
-    }
     let plane = |(index, &weight): (usize, &i32)| {
         Ok((weight, read_bits(file, &format!("{place}.weights.{index}"), header.columns)?))
     };

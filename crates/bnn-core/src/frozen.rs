@@ -5,7 +5,23 @@ use std::fmt;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Gather, Grid, Levels, Matrix, Planes, Result, Window, sum_bound};
+use crate::work::Flow;
+use crate::{
+    BYTE_SCALE, Error, Gather, Grid, Levels, Matrix, Norm, Planes, Result, Window, Work,
+    is_plain_text, sum_bound,
+};
+
+/// The most classes.
+const MOST_CLASSES: usize = 1 << 16;
+
+/// The most bytes of a class's name, and of a step's text.
+const MOST_NAME: usize = 1024;
+
+/// The most steps of preprocessing: there are three kinds.
+const MOST_STEPS: usize = 16;
+
+/// The most planes of one matrix of weights; as signs that each count, 24 fill the exact integers of f32.
+const MOST_PLANES: usize = 32;
 
 /// A network of packed weights and integer thresholds, without a real number between its layers.
 ///
@@ -135,36 +151,69 @@ impl Frozen {
         self.hidden.first().map_or(&self.output.gather, |block| &block.gather)
     }
 
-    /// Checks that every layer fits the one before it, that no sum leaves exact f32 integers, and
-    /// that all numbers are finite.
+    /// Checks that every layer fits the one before it, that no sum leaves exact f32 integers, that
+    /// all numbers are finite, that names can be printed, and that an image costs no more than
+    /// [`Work::MOST`].
     ///
     /// # Errors
     /// [`Error::Format`] naming the layer and what is wrong with it.
     pub fn check(&self) -> Result<()> {
+        self.work().map(|_| ())
+    }
+
+    /// What one image costs.
+    ///
+    /// # Errors
+    /// As [`Frozen::check`].
+    pub fn work(&self) -> Result<Work> {
+        let (mut input, mut scale) = (self.first_input()?, BYTE_SCALE);
+        let mut work = Work::default();
+        for (index, block) in self.hidden.iter().enumerate() {
+            input = block.check(&input, &mut work).map_err(at(&format!("hidden.{index}")))?;
+            scale = block.levels.scale;
+        }
+        let classes = self.output.check(&input, scale, &mut work).map_err(at("output"))?;
+        self.preprocess.as_ref().map_or(Ok(()), Preprocess::check)?;
+        self.check_classes(classes)?;
+        Ok(work)
+    }
+
+    /// The bytes of an image, as the first layer reads them.
+    fn first_input(&self) -> Result<Flow> {
         let Input { grid, channels } = self.input;
         let bytes = grid.height.checked_mul(grid.width).and_then(|area| area.checked_mul(channels));
-        if bytes.is_none() {
+        let Some(bytes) = bytes else {
             return Err(Error::format("input", "an image of more bytes than any memory has"));
-        }
-        let pixels = matches!(self.first_gather(), Gather::Patches { .. });
-        let rows = if pixels { self.input.grid.pixels() } else { 1 };
-        if self.input.bytes() == 0 {
+        };
+        if bytes == 0 {
             return Err(Error::format("input", "an image without a byte"));
         }
-        let mut shape = (rows, self.input.bytes() / rows);
-        let mut bound = 255;
-        for (index, block) in self.hidden.iter().enumerate() {
-            shape = block.check(shape, bound).map_err(at(&format!("hidden.{index}")))?;
-            bound = block.levels.bound();
+        let pixels = matches!(self.first_gather(), Gather::Patches { .. });
+        let rows = if pixels { grid.pixels() } else { 1 };
+        Ok(Flow { rows, channels: bytes / rows, planes: 8, bound: 255 })
+    }
+
+    /// Names of classes are printed, and a file may hold any number of them.
+    fn check_classes(&self, scores: usize) -> Result<()> {
+        let refused = |why: String| Err(Error::format("classes", why));
+        if self.classes.len() != scores {
+            return refused(format!("{} names for {scores} scores", self.classes.len()));
         }
-        let shape = self.output.check(shape, bound).map_err(at("output"))?;
-        if shape.0 != 1 {
-            return Err(Error::format("output", format!("{} rows of scores per image", shape.0)));
+        if self.classes.len() > MOST_CLASSES {
+            return refused(format!("{scores} of them, where {MOST_CLASSES} are the most"));
         }
-        self.preprocess.as_ref().map_or(Ok(()), Preprocess::check)?;
-        if self.classes.len() != shape.1 {
-            let why = format!("{} names for {} scores", self.classes.len(), shape.1);
-            return Err(Error::format("classes", why));
+        for name in &self.classes {
+            if name.len() > MOST_NAME {
+                return refused(format!(
+                    "a name of {} bytes, where {MOST_NAME} are the most",
+                    name.len()
+                ));
+            }
+            if !is_plain_text(name) {
+                return refused(format!(
+                    "the name {name:?} has characters that control a terminal; choose another name"
+                ));
+            }
         }
         Ok(())
     }
@@ -177,6 +226,12 @@ impl Preprocess {
         if !(self.limit > 0.0 && self.limit.is_finite()) {
             return refused("the limit of the codes is not positive");
         }
+        if self.steps.is_empty() || self.steps.iter().any(|step| !is_step(step)) {
+            return refused("a step is no text of a few words");
+        }
+        if self.steps.len() > MOST_STEPS {
+            return refused("more than 16 steps");
+        }
         let digits = self.digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if self.digest.len() != 64 || !digits {
             return refused("the digest is not 64 hexadecimal digits");
@@ -186,49 +241,107 @@ impl Preprocess {
 }
 
 impl Hidden {
-    /// Shape of the layer's code (rows per image, channels), given its input's.
-    fn check(&self, input: (usize, usize), bound: u64) -> Result<(usize, usize)> {
-        let (rows, channels) = self.gather.product_shape(input, self.weights.dim()?)?;
+    /// The layer's code, given its input; its cost is added.
+    fn check(&self, input: &Flow, work: &mut Work) -> Result<Flow> {
+        let planes = check_weights(&self.weights)?;
+        let columns = self.weights.dim()?.1;
+        let sums = self.gather.product_shape((input.rows, input.channels), self.weights.dim()?)?;
         self.levels.check()?;
-        let bound = sum_bound(self.weights.dim()?.1, bound, self.weights.bound())? as f32;
-        let want = (self.levels.cuts(), channels);
+        let bound = sum_bound(columns, input.bound, self.weights.bound())?;
+        self.check_cuts(sums.1, bound as f32)?;
+        let mut output = Flow::code(sums.0, sums.1, &self.levels);
+        if let Some(Pool { grid, window }) = self.pool {
+            let pooled = window.positions(grid)?; // first: it refuses grids whose pixels overflow
+            if grid.pixels() != sums.0 {
+                let (want, got) =
+                    (format!("a grid of {} pixels", sums.0), format!("{grid} pixels"));
+                return Err(Error::shape("pool", want, got));
+            }
+            output.rows = pooled.pixels();
+        }
+        let pool = self.pool.map(|pool| pool.window);
+        work.add(input, (planes, columns), sums, Some((&output, pool)))?;
+        Ok(output)
+    }
+
+    /// Checks that the thresholds are integers that sums of this bound can be compared with.
+    fn check_cuts(&self, outputs: usize, bound: f32) -> Result<()> {
+        let want = (self.levels.cuts(), outputs);
         if self.cuts.dim() != want {
-            return Err(Error::shape(
-                "cuts",
-                format!("{want:?}"),
-                format!("{:?}", self.cuts.dim()),
-            ));
+            let got = format!("{:?}", self.cuts.dim());
+            return Err(Error::shape("cuts", format!("{want:?}"), got));
         }
-        let sound = |cut: &&f32| cut.fract() != 0.0 || !(-bound..=bound + 1.0).contains(*cut);
-        if let Some(cut) = self.cuts.iter().find(sound) {
-            return Err(Error::value("cuts", format!("{cut} is not an integer within {bound}")));
+        let unsound = |cut: &&f32| cut.fract() != 0.0 || !(-bound..=bound + 1.0).contains(*cut);
+        match self.cuts.iter().find(unsound) {
+            Some(cut) => {
+                Err(Error::value("cuts", format!("{cut} is not an integer within {bound}")))
+            }
+            None => Ok(()),
         }
-        let Some(Pool { grid, window }) = self.pool else { return Ok((rows, channels)) };
-        let pooled = window.positions(grid)?; // first: it refuses grids whose pixels overflow
-        if grid.pixels() != rows {
-            return Err(Error::shape(
-                "pool",
-                format!("a grid of {rows} pixels"),
-                format!("{grid} pixels"),
-            ));
-        }
-        Ok((pooled.pixels(), channels))
     }
 }
 
 impl Output {
-    /// Shape of the scores (rows per image, classes), given the layer's input's.
-    fn check(&self, input: (usize, usize), bound: u64) -> Result<(usize, usize)> {
-        let (rows, classes) = self.gather.product_shape(input, self.weights.dim()?)?;
-        sum_bound(self.weights.dim()?.1, bound, self.weights.bound())?;
+    /// The number of scores, given the layer's input and its scale; its cost is added.
+    fn check(&self, input: &Flow, scale: f32, work: &mut Work) -> Result<usize> {
+        let planes = check_weights(&self.weights)?;
+        let columns = self.weights.dim()?.1;
+        let sums = self.gather.product_shape((input.rows, input.channels), self.weights.dim()?)?;
+        let bound = sum_bound(columns, input.bound, self.weights.bound())?;
         for numbers in [&self.mean, &self.gain, &self.beta] {
-            if numbers.len() != classes || numbers.iter().any(|x| !x.is_finite()) {
+            if numbers.len() != sums.1 || numbers.iter().any(|x| !x.is_finite()) {
                 let got = format!("{} numbers, or one not finite", numbers.len());
-                return Err(Error::shape("norm", format!("{classes} finite numbers"), got));
+                return Err(Error::shape("norm", format!("{} finite numbers", sums.1), got));
             }
         }
-        Ok((rows, classes))
+        if sums.0 != 1 {
+            let got = format!("{} rows of scores per image", sums.0);
+            return Err(Error::shape("scores", "one row of scores per image", got));
+        }
+        work.add(input, (planes, columns), sums, None)?;
+        self.check_scores(bound as f32 * (scale * self.weights.scale))?;
+        Ok(sums.1)
     }
+
+    /// Checks that no score of a sum within `bound` leaves the finite numbers: scores rise or fall with
+    /// the sum, so that it is enough to look at the ends.
+    fn check_scores(&self, bound: f32) -> Result<()> {
+        let Self { mean, gain, beta, .. } = self;
+        let finite = |class: usize, sum: f32| {
+            Norm::apply(sum, mean[class], gain[class], beta[class]).is_finite()
+        };
+        let wild = (0..mean.len()).find(|&class| !finite(class, bound) || !finite(class, -bound));
+        match wild {
+            Some(class) => {
+                let why = format!("those of class {class} can be beyond the finite numbers");
+                Err(Error::value("scores", why))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks weights for themselves; their number of planes.
+fn check_weights(weights: &Planes) -> Result<usize> {
+    if !(weights.scale > 0.0 && weights.scale.is_finite()) {
+        return Err(Error::value("scale", format!("{} is not positive", weights.scale)));
+    }
+    if weights.dim()?.0 == 0 {
+        return Err(Error::value("weights", "a layer without outputs"));
+    }
+    if weights.planes.len() > MOST_PLANES {
+        let why = format!("{} of them, where {MOST_PLANES} are the most", weights.planes.len());
+        return Err(Error::value("planes", why));
+    }
+    if weights.planes.iter().any(|(weight, _)| *weight == 0) {
+        return Err(Error::value("planes", "one of weight 0, which adds nothing"));
+    }
+    Ok(weights.planes.len())
+}
+
+/// Whether a text can be a step of preprocessing, which is printed: short, on one line.
+fn is_step(text: &str) -> bool {
+    text.len() <= MOST_NAME && is_plain_text(text)
 }
 
 /// Says in which layer an error lies.
@@ -257,7 +370,9 @@ mod tests {
     fn pools_on_grids_of_any_size_are_refused() {
         for side in [2, 1 << 20, 1 << 33, usize::MAX] {
             let grid = Grid { height: side, width: side };
-            let error = pooled(Pool { grid, window: Window::square(1, 1, 0) }).check((1, 1), 255);
+            let input = Flow { rows: 1, channels: 1, planes: 8, bound: 255 };
+            let layer = pooled(Pool { grid, window: Window::square(1, 1, 0) });
+            let error = layer.check(&input, &mut Work::default()).map(|_| ());
             let words = if side <= 1 << 20 { "a grid of 1 pixels" } else { "sides up to 2^20" };
             let error = error.unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -10,6 +10,7 @@ mod code;
 mod gather;
 mod matrix;
 mod norm;
+mod plain;
 mod quant;
 mod rng;
 mod rule;
@@ -22,6 +23,7 @@ pub mod envelope;
 pub mod fold;
 mod format;
 mod frozen;
+mod work;
 
 mod error;
 
@@ -31,10 +33,12 @@ pub use code::{BYTE_SCALE, HostCode, Planes, sum_bound};
 pub use deploy::{Classifier, Session};
 pub use error::{Error, Result};
 pub use float_backend::{Activation, FloatBackend};
+pub use format::Loaded;
 pub use frozen::{Frozen, Hidden, Input, Output, Pool, Preprocess};
 pub use gather::{Gather, Grid, Window};
 pub use matrix::{Matrix, MatrixView};
 pub use norm::{Norm, Spread};
+pub use plain::{is_plain_text, plain};
 pub use quant::{Form, Levels, Quant};
 pub use reference::Reference;
 pub use rng::Key;
@@ -43,6 +47,7 @@ pub use train_backend::{
     Gradient, HostOperand, LossGrad, NormGrad, Normed, Operand, Param, Pooled, Running,
     TrainBackend, Updated,
 };
+pub use work::Work;
 
 /// The examples of the workspace's page on numbers, as doctests.
 #[cfg(doctest)]

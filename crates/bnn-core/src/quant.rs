@@ -33,6 +33,9 @@ pub struct Levels {
     pub form: Form,
 }
 
+/// The most planes: as many as 8 binary digits have cuts.
+const MOST_PLANES: usize = 255;
+
 /// The planes of a [`Levels`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,8 +150,8 @@ impl Levels {
     /// Checks planes and scale.
     ///
     /// # Errors
-    /// [`Error::Value`] without a plane, with more than 8 binary digits, with weights that are not
-    /// positive, or a scale that is not positive.
+    /// [`Error::Value`] without a plane, with more than 255 planes or 8 binary digits, with weights that
+    /// are not positive, or a scale that is not positive.
     pub fn check(&self) -> Result<()> {
         let sound = match &self.form {
             Form::Steps(weights) => !weights.is_empty() && weights.iter().all(|&weight| weight > 0),
@@ -156,6 +159,11 @@ impl Levels {
         };
         if !sound {
             return Err(Error::value("levels", format!("{:?} has no sound planes", self.form)));
+        }
+        let planes = self.weights().len();
+        if planes > MOST_PLANES {
+            let why = format!("{planes} planes, where {MOST_PLANES} are the most");
+            return Err(Error::value("levels", why));
         }
         if !(self.scale > 0.0 && self.scale.is_finite()) {
             return Err(Error::value("scale", format!("{} is not positive", self.scale)));

@@ -48,13 +48,14 @@ impl Cpu {
     /// The kernels of the given name.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for an unknown name, or instructions that the processor lacks.
+    /// [`Error::Unknown`] for a name that no kernel has, [`Error::Unavailable`] for instructions that the
+    /// processor lacks.
     pub fn with_kernel(name: &str) -> Result<Self> {
         let what = || format!("cpu/{name}");
         let Some(kernel) = kernels::KERNELS.iter().find(|kernel| kernel.name() == name) else {
             let known: Vec<_> = kernels::KERNELS.iter().map(Kernel::name).collect();
-            let why = format!("no such kernel; there are {}", known.join(", "));
-            return Err(Error::unavailable(what(), why));
+            let why = format!("there are {}", known.join(", "));
+            return Err(Error::unknown(what(), why));
         };
         match kernel.missing() {
             Some(lacks) => {
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn unknown_kernels_are_refused_with_the_known_ones() {
         let message = Cpu::with_kernel("mmx").err().unwrap().to_string();
-        assert!(message.starts_with("cpu/mmx is not available: no such kernel; there are "));
+        assert!(message.starts_with("cpu/mmx is not known: there are "));
         assert!(message.ends_with("portable"));
     }
 

@@ -54,7 +54,7 @@ impl Cuda {
     /// The host, running the kernels of a family as a C++ program: for tests.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for what is no family.
+    /// [`Error::Unknown`] for what is no family.
     #[cfg(feature = "emulation")]
     pub fn emulated(family: &str) -> Result<Self> {
         let arch = family_named(family)?;
@@ -70,7 +70,8 @@ impl Cuda {
     /// `hopper`), or with one kernel wherever it applies (such as `hopper_128x256`).
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for a kernel that is unknown or not for this device.
+    /// [`Error::Unknown`] for a name that no kernel has, [`Error::Unavailable`] for a kernel that is not
+    /// for this device.
     pub fn with_kernel(self, name: &str) -> Result<Self> {
         let tile = Tile::named(name);
         let arch = tile.map_or_else(|| family_named(name), |tile| Ok(tile.family))?;
@@ -192,6 +193,6 @@ fn family_named(family: &str) -> Result<Arch> {
     found.map(|(_, arch)| *arch).ok_or_else(|| {
         let known = FAMILIES.iter().map(|(name, _)| *name).chain(Tile::names());
         let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
-        Error::unavailable(format!("kernels `{family}`"), format!("there are {}", known.join(", ")))
+        Error::unknown(format!("kernels `{family}`"), format!("there are {}", known.join(", ")))
     })
 }

@@ -123,6 +123,8 @@ fn parts_that_do_not_fit_are_refused() {
     };
     let why = |result: bnn_data::Result<Transform>| result.unwrap_err().to_string();
     assert!(why(parts(&["lcn"], f32::NAN, vec![])).contains("NaN, is not positive"));
+    let long = why(parts(&["lcn"; 17], 1.0, vec![]));
+    assert!(long.contains("17 steps, where 16 are the most"), "{long}");
     let narrow = Whitening::new(vec![0.0; 3], Array2::eye(3)).unwrap();
     for whitenings in [vec![], vec![narrow]] {
         let why = why(parts(&["zca ridge 1"], 1.0, whitenings));

@@ -88,6 +88,8 @@ impl<'a> Table<'a> {
     }
 
     fn value(self, name: &str) -> &'a Value {
+        #[cfg(test)]
+        reads::note(self.0, name);
         self.0.get(name).unwrap_or_else(|| panic!("no value named {name}"))
     }
 }
@@ -105,10 +107,11 @@ pub(crate) fn each<'a>(
     check: impl Fn(Table<'a>) -> TestCaseResult,
 ) {
     for (at, table) in tables.enumerate() {
+        let name = if table.has("name") { table.text("name") } else { "without a name" };
         match check(table) {
             Ok(()) => {}
             Err(TestCaseError::Fail(why) | TestCaseError::Reject(why)) => {
-                panic!("{file}, case {at}: {why}")
+                panic!("{file}, case {at} ({name}): {why}")
             }
         }
     }
@@ -118,5 +121,45 @@ fn flatten(value: &Value, numbers: &mut Vec<f32>) {
     match value {
         Value::Array(list) => list.iter().for_each(|value| flatten(value, numbers)),
         number => numbers.push(number.as_f64().expect("lists hold numbers") as f32),
+    }
+}
+
+/// Which fields were read, so that a test can tell those that none reads.
+#[cfg(test)]
+pub(crate) mod reads {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    thread_local! {
+        static READ: RefCell<BTreeSet<(String, String)>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    /// Tables of the same fields are of one kind.
+    fn kind(table: &Value) -> String {
+        let names = table.as_object().into_iter().flat_map(|fields| fields.keys());
+        names.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Notes that a field was read, on this thread.
+    pub(super) fn note(table: &Value, name: &str) {
+        READ.with_borrow_mut(|read| read.insert((kind(table), name.into())));
+    }
+
+    /// Fields of a value, however deep, that were never read on this thread.
+    pub(crate) fn unread(value: &Value) -> BTreeSet<String> {
+        match value {
+            Value::Array(list) => list.iter().flat_map(unread).collect(),
+            Value::Object(fields) => {
+                let kind = kind(value);
+                let unknown = |name: &&String| {
+                    READ.with_borrow(|read| !read.contains(&(kind.clone(), (*name).clone())))
+                };
+                let own = fields.keys().filter(unknown).cloned().collect::<Vec<_>>();
+                fields.values().flat_map(unread).chain(own).collect()
+            }
+            _ => BTreeSet::new(),
+        }
     }
 }

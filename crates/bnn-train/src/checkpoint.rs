@@ -15,6 +15,7 @@ use crate::file;
 use crate::identity::Identity;
 use crate::net::Net;
 use crate::progress::Progress;
+use crate::sound::{Facts, check_tensor};
 use crate::{Error, Result};
 
 const KIND: &str = "checkpoint";
@@ -28,10 +29,19 @@ struct Header {
     progress: Progress,
 }
 
+/// A checkpoint that was read.
+pub struct Read {
+    /// How far the run was.
+    pub progress: Progress,
+    /// Whether the file has a checksum; those of older versions have none.
+    pub verified: bool,
+}
+
 /// Writes a checkpoint; the old file stays whole until the new one is on disk.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be written; what the backend says.
+/// [`Error::File`] if it cannot be written, [`Error::Checkpoint`] if the network has numbers that no
+/// reader would take, as training diverged; what the backend says.
 pub fn write<B: TrainBackend>(
     path: &Path,
     backend: &B,
@@ -42,7 +52,15 @@ pub fn write<B: TrainBackend>(
     let mut tensors = Vec::new();
     for (index, block) in net.blocks.iter().enumerate() {
         for (name, real) in NAMES.iter().zip(reals(block)) {
-            tensors.push(tensor(format!("{index}.{name}"), &backend.get(real)?));
+            let matrix = backend.get(real)?;
+            check_tensor(name, &matrix, &block.form).map_err(|why| Error::Checkpoint {
+                path: path.into(),
+                why: format!(
+                    "not written: {index}.{why}; training has diverged: lower the rate, or look at \
+                     the inputs"
+                ),
+            })?;
+            tensors.push(tensor(format!("{index}.{name}"), &matrix));
         }
     }
     let model = progress.model.clone();
@@ -60,14 +78,16 @@ pub fn write<B: TrainBackend>(
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Checkpoint`] if it is damaged, of another version
-/// of bnn, or of another spec, data set, seed or backend; what the backend says.
+/// of bnn, of another spec, data set, seed or backend, or holds values that the run cannot have; what
+/// the backend says.
 pub fn read<B: TrainBackend>(
     path: &Path,
     backend: &B,
     identity: &Identity,
+    facts: &Facts<'_>,
     net: &mut Net<B>,
-) -> Result<Progress> {
-    parse((path, &file::read(path, limits::CHECKPOINT)?), backend, identity, net)
+) -> Result<Read> {
+    parse((path, &file::read(path, limits::CHECKPOINT)?), backend, identity, facts, net)
 }
 
 /// The same of a file's name and bytes.
@@ -75,8 +95,9 @@ pub(crate) fn parse<B: TrainBackend>(
     (path, bytes): (&Path, &[u8]),
     backend: &B,
     identity: &Identity,
+    facts: &Facts<'_>,
     net: &mut Net<B>,
-) -> Result<Progress> {
+) -> Result<Read> {
     let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
     let damaged = |error: CoreError| {
         foreign(format!("{error}; remove it to start anew, or name another folder"))
@@ -89,10 +110,13 @@ pub(crate) fn parse<B: TrainBackend>(
         )));
     }
     for (index, block) in net.blocks.iter_mut().enumerate() {
+        let form = block.form.clone();
         for (name, real) in NAMES.iter().zip(reals_mut(block)) {
             let shape = backend.get(real)?.dim();
-            let matrix = matrix(&file, &format!("{index}.{name}"), shape);
-            *real = backend.put(matrix.map_err(damaged)?.view())?;
+            let matrix = matrix(&file, &format!("{index}.{name}"), shape).map_err(damaged)?;
+            check_tensor(name, &matrix, &form)
+                .map_err(|why| damaged(CoreError::format(index, why)))?;
+            *real = backend.put(matrix.view())?;
         }
         let encode = |quant| backend.encode(&block.weights.value, quant, None);
         block.code = block.form.weight_quant.as_ref().map(encode).transpose()?;
@@ -100,7 +124,8 @@ pub(crate) fn parse<B: TrainBackend>(
     let mut progress = header.progress;
     let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(damaged)?;
     progress.model = model.map(|[byte]| byte).collect();
-    Ok(progress)
+    facts.check(&progress).map_err(|why| damaged(CoreError::format("progress", why)))?;
+    Ok(Read { progress, verified: file.verified() })
 }
 
 /// The header, or why there is none that this version can go on from.

@@ -84,8 +84,9 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// A fault of a spec at `place`.
+    /// A fault of a spec at `place`, whose name may be a file's; `why` may have several lines.
     pub fn spec(place: impl ToString, why: impl ToString) -> Self {
-        Self::Spec { place: place.to_string(), why: why.to_string() }
+        let place = bnn_core::plain(&place.to_string()).into_owned();
+        Self::Spec { place, why: why.to_string() }
     }
 }

@@ -4,7 +4,7 @@ use bnn_core::Matrix;
 use serde::{Deserialize, Serialize};
 
 /// Mistakes that are kept.
-const WORST: usize = 20;
+pub(crate) const WORST: usize = 20;
 
 /// A set of images as a network sees it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ pub mod preprocess;
 mod progress;
 pub mod report;
 pub mod run;
+mod sound;
 
 mod error;
 

@@ -1,6 +1,6 @@
 //! A run: epochs of steps, evaluation, the best network frozen, checkpoints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bnn_core::{Clock, FloatBackend, Grid, Input, Key, Matrix, Session};
@@ -14,6 +14,7 @@ use crate::judged::Judged;
 use crate::net::{Batch, Net, StepTally};
 use crate::progress::{Progress, Sums};
 use crate::report::{EpochReport, Outcome, best};
+use crate::sound::Facts;
 use crate::spec::Spec;
 use crate::{Error, Result, file, preprocess};
 
@@ -45,6 +46,12 @@ pub trait Observer {
         true
     }
 
+    /// Before anything else, of a run that goes on from a checkpoint without a checksum, as older
+    /// versions wrote them: damage to it can pass unnoticed.
+    fn unverified(&mut self, checkpoint: &Path) {
+        let _ = checkpoint;
+    }
+
     /// After every epoch; a run that goes on from a checkpoint begins with the epochs in it.
     fn epoch(&mut self, report: &EpochReport) {
         let _ = report;
@@ -73,7 +80,10 @@ pub fn run<B: FloatBackend>(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let mut run = Run::start(backend, spec, data, seed, options)?;
+    let (mut run, unverified) = Run::start(backend, spec, data, seed, options)?;
+    if let Some(checkpoint) = unverified {
+        observer.unverified(&checkpoint);
+    }
     run.progress.epochs.iter().for_each(|report| observer.epoch(report));
     while run.progress.epochs.len() < spec.last_epoch() {
         run.train_epoch(observer)?;
@@ -114,7 +124,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         data: &'a Dataset,
         seed: u64,
         options: &'a Options,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Option<PathBuf>)> {
         data.check_training()?;
         preprocess::check(&spec.preprocess, data)?;
         let identity = Identity::new(spec, data, backend.name(), seed)?;
@@ -124,11 +134,14 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         {
             refuse_model(&out.model())?;
         }
-        let mut progress = Progress::default();
+        let (mut progress, mut unverified) = (Progress::default(), None);
         if let Some(out) = &options.out
             && out.goes_on(options.resume)?
         {
-            progress = checkpoint::read(&out.checkpoint(), backend, &identity, &mut net)?;
+            let path = out.checkpoint();
+            let facts = Facts::new(spec, data, net.blocks.iter().map(|block| &block.form))?;
+            let read = checkpoint::read(&path, backend, &identity, &facts, &mut net)?;
+            (progress, unverified) = (read.progress, (!read.verified).then_some(path));
         }
         // The fit before the model that is useless without it.
         if let (Some(out), Some(transform)) = (&options.out, data.preparation()) {
@@ -140,7 +153,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         let now = Instant::now();
         let pending = Vec::with_capacity(READ_EVERY);
         let (epoch_started, checkpointed) = (now, now);
-        Ok(Self {
+        let run = Self {
             backend,
             spec,
             data,
@@ -151,7 +164,8 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             pending,
             epoch_started,
             checkpointed,
-        })
+        };
+        Ok((run, unverified))
     }
 
     fn train_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {

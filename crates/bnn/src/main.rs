@@ -5,25 +5,31 @@
 mod commands;
 mod evaluation;
 mod layer_table;
+mod layout;
 mod memory;
 mod output;
 mod picture;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// What stands below the list of commands.
+const FIRST_RUN: &str = "\
+A first run, without any file to fetch:
+  bnn train digits-mlp --tier smoke --out runs/first
+  bnn eval runs/first/model.safetensors --data digits
+
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage, or a broken spec
+  3  data set or backend not here; how to get it is said
+  4  interrupted, with its state saved";
 
 /// Binarized neural networks: train with latent weights, freeze to bits, run with bit operations.
-///
-/// A first run, without any file to fetch:
-///
-///     bnn train experiments/digits-mlp.toml --tier smoke --out runs/first
-///     bnn eval runs/first/model.safetensors --data digits
-///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage or a broken spec, 3 the data set or the backend is
-/// not available here (the message says how to get it), 4 interrupted with its state saved.
 #[derive(Parser)]
-#[command(version, verbatim_doc_comment)]
+#[command(version, after_help = FIRST_RUN)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,7 +50,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let parsed = Cli::command().term_width(layout::width()).try_get_matches();
+    let command = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli.command,
+        Err(refused) => return output::usage(&refused),
+    };
     let trains = matches!(command, Command::Train(_));
     let done = match command {
         Command::Train(args) => commands::train::run(&args),
@@ -68,14 +78,12 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn every_command_has_an_example() {
         for command in Cli::command().get_subcommands() {
-            let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            let help = command.clone().render_long_help().to_string();
             let example = format!(" bnn {}", command.get_name());
             assert!(help.contains(&example), "`{example}` is not in: {help}");
         }

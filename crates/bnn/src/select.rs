@@ -27,7 +27,8 @@ pub struct BackendStatus {
 /// `auto` is the best one usable. A backend named otherwise is never replaced by another.
 ///
 /// # Errors
-/// [`Error::Unavailable`] for a backend that is unknown, not compiled in, or not usable here.
+/// [`Error::Unknown`] for a name that no backend has, [`Error::Unavailable`] for a backend that is not
+/// compiled in, or not usable here.
 pub fn with_backend<J: WithBackend>(
     name: &str,
     #[cfg_attr(not(any(feature = "cpu", feature = "tch")), expect(unused_variables))]
@@ -56,7 +57,7 @@ pub fn with_backend<J: WithBackend>(
         (device, _) if device.split(':').next() == Some("cuda") => {
             Err(Error::unavailable(format!("backend `{name}`"), WITHOUT_CUDA))
         }
-        _ => Err(Error::unavailable(
+        _ => Err(Error::unknown(
             format!("backend `{name}`"),
             format!("compiled in are {}; `bnn backends` says more", names().join(", ")),
         )),
@@ -117,7 +118,7 @@ fn cuda(device: &str, kernel: &str) -> Result<bnn_cuda::Cuda> {
     let number = device.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or("0"));
     let ordinal = number.and_then(|number| number.parse().ok()).ok_or_else(|| {
         let why = "behind the colon is the number of a GPU, counted from 0";
-        Error::unavailable(format!("backend `{device}`"), why)
+        Error::unknown(format!("backend `{device}`"), why)
     })?;
     match kernel {
         "" => bnn_cuda::Cuda::new(ordinal),
@@ -137,20 +138,20 @@ pub enum Gpu {}
 /// Refuses names that are no GPU's; the GPU itself need not be here.
 ///
 /// # Errors
-/// [`Error::Unavailable`], saying what GPUs are called.
+/// [`Error::Unknown`], saying what GPUs are called.
 pub fn check_gpu(name: &str) -> Result<()> {
     if name.split(':').next() == Some("cuda") {
         return Ok(());
     }
     let why = "a GPU is `cuda`, or `cuda:1` and so on";
-    Err(Error::unavailable(format!("GPU `{name}`"), why))
+    Err(Error::unknown(format!("GPU `{name}`"), why))
 }
 
 /// The GPU of a name such as `cuda` or `cuda:1`, by itself rather than as a backend for a job.
 ///
 /// # Errors
-/// [`Error::Unavailable`] for a name that is no GPU's, for one that is not usable here, and in a build
-/// without the feature `cuda`.
+/// [`Error::Unknown`] for a name that is no GPU's, [`Error::Unavailable`] for one that is not usable here,
+/// and in a build without the feature `cuda`.
 pub fn gpu(name: &str) -> Result<Gpu> {
     check_gpu(name)?;
     #[cfg(feature = "cuda")]
@@ -194,7 +195,7 @@ fn tch(tch: bnn_tch::Tch, named: &str, threads: Option<usize>) -> Result<bnn_tch
     }
     match named.parse() {
         Ok(count) if threads.is_none_or(|threads| threads == count) => tch.with_threads(count),
-        _ => Err(Error::unavailable(
+        _ => Err(Error::unknown(
             format!("backend `tch/{named}`"),
             "behind the slash is the number of threads, the same as any asked for otherwise",
         )),

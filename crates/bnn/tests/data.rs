@@ -44,6 +44,7 @@ impl Desk {
         let mut bnn = Command::cargo_bin("bnn").unwrap();
         bnn.current_dir(self.0.path()).args(line.split_whitespace());
         bnn.env_remove("BNN_DATA").env("XDG_CACHE_HOME", self.path("cache"));
+        bnn.env("COLUMNS", "1000"); // long lines stay whole
         let out = bnn.env("NO_PROXY", "127.0.0.1").assert().code(code).get_output().clone();
         let text = |bytes| {
             let text = String::from_utf8(bytes).unwrap();
@@ -70,35 +71,35 @@ impl Desk {
 fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     let desk = Desk::new();
     assert_snapshot!(desk.bnn("data list", 0).0, @"
-    digits       drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
-                 here: drawn when loaded
-    mnist        handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
-                 absent: data set `mnist` is not in DESK/cache/bnn; fetch it with `bnn data fetch mnist` (and the same --data-dir, if one was given), or put the four MNIST files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
-    cifar10      objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
-                 absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
-    cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
-                 absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
-    svhn         house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
-                 absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
-    images       images of your own, PNG or JPEG, in train/<class>/ and test/<class>/
-                 absent: data set `images` is not in DESK/cache/bnn; name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` needs no files
+    digits        drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
+                  here: drawn when loaded
+    mnist         handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
+                  absent: data set `mnist` is not in DESK/cache/bnn; fetch it with `bnn data fetch mnist` (and the same --data-dir, if one was given), or put the four MNIST files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    cifar10       objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                  absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    cifar10-jpeg  CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
+    svhn          house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
+                  absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    images        images of your own, PNG or JPEG, in train/<class>/ and test/<class>/
+                  absent: data set `images` is not in DESK/cache/bnn; name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` needs no files
     ");
     for file in FILES {
         desk.write(&format!("cache/bnn/mnist/{file}.gz"), b"");
     }
     assert_snapshot!(desk.bnn("data list", 0).0, @"
-    digits       drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
-                 here: drawn when loaded
-    mnist        handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
-                 here: DESK/cache/bnn/mnist
-    cifar10      objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
-                 absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
-    cifar10-jpeg CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
-                 absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
-    svhn         house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
-                 absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
-    images       images of your own, PNG or JPEG, in train/<class>/ and test/<class>/
-                 absent: data set `images` is not in DESK/cache/bnn; name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` needs no files
+    digits        drawn digits, 28 x 28 grey, no files: 10,000 + 2,000 + 2,000 images
+                  here: drawn when loaded
+    mnist         handwritten digits, 28 x 28 grey: 50,000 + 10,000 + 10,000 images
+                  here: DESK/cache/bnn/mnist
+    cifar10       objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                  absent: data set `cifar10` is not in DESK/cache/bnn; fetch it with `bnn data fetch cifar10` (and the same --data-dir, if one was given), or put cifar-10-binary.tar.gz or the six files in it (data_batch_1.bin to data_batch_5.bin, test_batch.bin) there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    cifar10-jpeg  CIFAR-10 after JPEG compression, 32 x 32 colours: 45,000 + 5,000 + 10,000 images
+                  absent: data set `cifar10-jpeg` is not in DESK/cache/bnn; put cifar10-jpeg.tar.gz there, an archive of train/<class>/ and test/<class>/ with the images of CIFAR-10 as JPEG files, or name its folder with --data-dir or BNN_DATA; no server is known to give it out, and `digits` needs no files
+    svhn          house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory
+                  absent: data set `svhn` is not in DESK/cache/bnn; fetch it with `bnn data fetch svhn` (and the same --data-dir, if one was given), or put train_32x32.mat, extra_32x32.mat and test_32x32.mat there, or name their folder with --data-dir or BNN_DATA; `digits` needs no files
+    images        images of your own, PNG or JPEG, in train/<class>/ and test/<class>/
+                  absent: data set `images` is not in DESK/cache/bnn; name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` needs no files
     ");
     fs::remove_file(desk.path("cache/bnn/mnist/t10k-labels-idx1-ubyte.gz")).unwrap();
     let rows = desk.json("data list", 0);
@@ -166,7 +167,7 @@ fn a_set_without_files_has_nothing_to_fetch_or_verify() {
 #[test]
 fn a_set_that_no_server_has_wants_a_mirror() {
     let desk = Desk::new();
-    let (_, err) = desk.bnn("data fetch cifar10-jpeg", 1);
+    let (_, err) = desk.bnn("data fetch cifar10-jpeg", 2);
     let start =
         "error: data set `cifar10-jpeg` cannot be fetched without --mirror; put cifar10-jpeg";
     assert!(err.starts_with(start), "{err}");

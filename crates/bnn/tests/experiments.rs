@@ -1,10 +1,9 @@
 //! The experiments of the workspace: each can be read, goes by its file's name, and is in a tier.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-
 use bnn::train::Spec;
 use bnn::train::spec::Metric;
+use bnn_experiments::Experiment;
 
 /// The tiers of `cargo xtask reproduce`.
 const TIERS: [&str; 4] = ["smoke", "quick", "short", "paper"];
@@ -17,17 +16,12 @@ const TABLE: [(&str, [f64; 4]); 3] = [
     ("cifar10", [0.1015, 0.1140, 0.0990, 0.1094]),
 ];
 
-/// All specs with their files.
-fn specs() -> Vec<(PathBuf, Spec)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = entries.filter(|path| path.extension().is_some_and(|it| it == "toml"));
-    let read = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let spec = Spec::parse(&path.display().to_string(), &text);
-        (path, spec.unwrap_or_else(|error| panic!("{error}")))
+/// All specs with the names of their files.
+fn specs() -> Vec<(&'static str, Spec)> {
+    let read = |&Experiment { name, text }: &Experiment| {
+        (name, Spec::parse(name, text).unwrap_or_else(|error| panic!("{error}")))
     };
-    files.map(read).collect()
+    bnn_experiments::ALL.iter().map(read).collect()
 }
 
 #[test]
@@ -46,11 +40,8 @@ fn every_cell_of_table_1_has_an_experiment_of_the_paper_tier() {
 
 #[test]
 fn every_experiment_is_in_order() {
-    let specs = specs();
-    assert!(!specs.is_empty());
-    for (path, spec) in specs {
-        let place = path.display().to_string();
-        assert_eq!(spec.name, path.file_stem().unwrap().to_str().unwrap(), "name in {place}");
+    for (place, spec) in specs() {
+        assert_eq!(spec.name, place, "name in {place}");
         let known = spec.tiers.keys().all(|tier| TIERS.contains(&tier.as_str()));
         assert!(known && !spec.tiers.is_empty(), "{place} has [tier.X] of {TIERS:?}, one or more");
     }

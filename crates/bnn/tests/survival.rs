@@ -35,6 +35,9 @@ step_scale = "glorot"
 /// Kills of the random test, unless `BNN_KILLS` says otherwise.
 const KILLS: usize = 6;
 
+/// How long a run may take to its first checkpoint: long, so that a busy machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Minutes between checkpoints: a few steps.
 const OFTEN: &str = "0.0003";
 
@@ -78,7 +81,7 @@ impl Desk {
         let run = self.train(out).spawn().unwrap();
         let (start, checkpoint) = (Instant::now(), self.path(out).join("checkpoint.safetensors"));
         while !checkpoint.exists() {
-            assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint");
+            assert!(start.elapsed() < PATIENCE, "no checkpoint");
             std::thread::sleep(Duration::from_millis(2));
         }
         run
@@ -105,23 +108,21 @@ fn killed_runs_end_in_the_same_bytes() {
     let whole = desk.finish("whole");
     let mut length = started.elapsed().as_millis() as u64 * 3 / 4;
     let mut moments = Moments(7);
-    let (mut done, mut landed, mut resumed) = (0, 0, 0);
-    while done < kills {
-        let out = format!("run{done}");
-        for _ in 0..=moments.next(3).min((kills - done - 1) as u64) {
+    let (mut done, mut resumed) = (0, 0);
+    // Some kills come when the run has ended: the machine has become faster since.
+    for attempt in 0..10 * kills {
+        let out = format!("run{attempt}");
+        for _ in 0..=moments.next(3) {
             let mut run = desk.train(&out).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(moments.next(length)));
             run.kill().unwrap();
             let killed = !run.wait().unwrap().success();
-            landed += usize::from(killed);
-            if !killed {
-                length = length * 3 / 4; // the machine has become faster since
-            }
+            length = if killed { length } else { length * 3 / 4 + 1 };
             let checkpoint = desk.path(&out).join("checkpoint.safetensors");
+            done += usize::from(killed);
             resumed += usize::from(killed && checkpoint.exists());
-            done += 1;
         }
-        // Some kills come when the run has ended, which is then refused to go on.
+        // A run that has ended is refused to go on.
         let model = desk.path(&out).join("model.safetensors");
         let ended = model.exists() && !model.with_file_name("checkpoint.safetensors").exists();
         if ended {
@@ -129,10 +130,12 @@ fn killed_runs_end_in_the_same_bytes() {
         } else {
             assert_eq!(desk.finish(&out), whole, "after {done} kills");
         }
+        if done >= kills && resumed > 0 {
+            println!("{done} kills met a run, {resumed} of them one with a checkpoint");
+            return;
+        }
     }
-    println!("{landed} of {done} kills met a run, {resumed} of them one with a checkpoint");
-    assert!(2 * landed >= done, "only {landed} of {done} kills met a run");
-    assert!(resumed > 0, "no run went on from a checkpoint");
+    panic!("only {done} kills met a run, {resumed} of them one with a checkpoint");
 }
 
 #[test]

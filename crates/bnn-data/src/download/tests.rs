@@ -73,7 +73,7 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
-        Self { temp, ear: Mutex::default(), read: Duration::from_secs(20) }
+        Self { temp, ear: Mutex::default(), read: Duration::from_secs(120) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -88,7 +88,7 @@ impl Desk {
     fn fetch(&self, set: &Published, mirrors: &[&str]) -> Result<Vec<FetchedFile>> {
         let options = Options {
             mirrors: mirrors.iter().map(|mirror| mirror.to_string()).collect(),
-            connect: Duration::from_secs(20),
+            connect: Duration::from_secs(120),
             read: self.read,
         };
         let mut ear = Ear::default();
@@ -316,16 +316,26 @@ fn known_mirrors_are_used_if_none_is_named() {
 
 #[test]
 fn silent_and_slow_servers_are_left() {
-    let (desk, a) = (Desk { read: Duration::from_secs(1), ..Desk::new() }, bytes(1));
+    let a = bytes(1);
     let set = set("", &[&a]);
-    let error = desk.fails(&set, vec![Reply::Stall(a.clone(), 1000)]);
-    assert!(error.starts_with("cannot fetch a: URL/a: sent nothing for 1s; "), "{error}");
-    desk.holds(&[("a.part", &a[..1000])]);
-    fs::remove_file(desk.path("a.part")).unwrap();
-    let error = desk.fails(&set, vec![Reply::Silence]);
-    assert!(error.contains("URL/a: sent nothing for 1s"), "{error}");
-    let error = desk.fails(&set, vec![Reply::Drip(a.clone())]);
-    assert!(error.contains("URL/a: too slow: ") && error.contains("bytes in 1s"), "{error}");
+    // A server on a busy machine is given five seconds to begin with.
+    let fails = |reply: Reply| {
+        let desk = Desk { read: Duration::from_secs(5), ..Desk::new() };
+        let error = desk.fails(&set, vec![reply]);
+        (desk, error)
+    };
+    thread::scope(|scope| {
+        let stalled = scope.spawn(|| fails(Reply::Stall(a.clone(), 1000)));
+        let silent = scope.spawn(|| fails(Reply::Silence));
+        let slow = scope.spawn(|| fails(Reply::Drip(a.clone())));
+        let (desk, error) = stalled.join().unwrap();
+        assert!(error.starts_with("cannot fetch a: URL/a: sent nothing for 5s; "), "{error}");
+        desk.holds(&[("a.part", &a[..1000])]);
+        let (_, error) = silent.join().unwrap();
+        assert!(error.contains("URL/a: sent nothing for 5s"), "{error}");
+        let (_, error) = slow.join().unwrap();
+        assert!(error.contains("URL/a: too slow: ") && error.contains("bytes in 5s"), "{error}");
+    });
 }
 
 #[test]

@@ -22,6 +22,9 @@ const PACKED: u64 = 5 << 20;
 /// Version of the fit: what an older one kept is not taken for the same.
 const FIT: u32 = 1;
 
+/// The most steps: there are three kinds.
+const MOST_STEPS: usize = 16;
+
 /// What a [`Transform`] is made of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
@@ -60,12 +63,12 @@ impl Transform {
     /// images lies beyond it. The number of threads changes no bit of the result.
     ///
     /// # Errors
-    /// [`Error::Preprocess`] if there is no step, if the images are too few or too small for one, or
+    /// [`Error::Preprocess`] if there is no step or more than 16, if the images are too few or too small for one, or
     /// if nothing but zeros is left of them.
     pub fn fit(steps: &[Step], images: &Images, threads: usize) -> Result<Self> {
         let size = (images.height(), images.width(), images.channels());
         let mut fitted = Parts { steps: vec![], size, limit: 1.0, whitenings: vec![] };
-        steps.iter().try_for_each(|step| step.check(size))?;
+        check_steps(steps, size)?;
         for step in steps {
             if let Step::Zca { ridge } = *step {
                 check_count(step, images.len(), images.rows(0..0).ncols())?;
@@ -115,13 +118,7 @@ impl Transform {
     pub fn new(parts: Parts) -> Result<Self> {
         let Parts { steps, size, limit, whitenings } = &parts;
         let refused = |why: String| Error::Preprocess { step: "chain".into(), why };
-        if steps.is_empty() {
-            return Err(refused("no steps: bytes as they are need no transform".into()));
-        }
-        if [size.0, size.1, size.2].contains(&0) {
-            return Err(refused("its images have no pixels".into()));
-        }
-        steps.iter().try_for_each(|step| step.check(*size))?;
+        check_steps(steps, *size)?;
         if !(*limit > 0.0 && limit.is_finite()) {
             return Err(refused(format!("the limit of the codes, {limit}, is not positive")));
         }
@@ -221,6 +218,22 @@ pub fn key(steps: &[Step], images: &Images) -> String {
     steps.iter().for_each(|step| sum.update(format!("{step}\n")));
     images.feed(&mut sum);
     digest::hex(sum)
+}
+
+/// Checks that there are steps, not too many, and that each takes images of this size.
+fn check_steps(steps: &[Step], size: (usize, usize, usize)) -> Result<()> {
+    let refused = |why: String| Err(Error::Preprocess { step: "chain".into(), why });
+    if steps.is_empty() {
+        return refused("no steps: bytes as they are need no transform".into());
+    }
+    if steps.len() > MOST_STEPS {
+        let steps = steps.len();
+        return refused(format!("{steps} steps, where {MOST_STEPS} are the most; leave some out"));
+    }
+    if [size.0, size.1, size.2].contains(&0) {
+        return refused("its images have no pixels".into());
+    }
+    steps.iter().try_for_each(|step| step.check(size))
 }
 
 /// A covariance over no more images than values is singular: whitening would blow up what the images

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// No server and no connection lives longer.
-const LIFE: Duration = Duration::from_secs(20);
+const LIFE: Duration = Duration::from_secs(120);
 
 /// What one request is answered with.
 #[allow(dead_code, reason = "no test needs them all")]

@@ -60,13 +60,13 @@ impl Tch {
     /// reals depend on their number.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] for no thread, or more than libtorch can count.
+    /// [`Error::Unknown`] for no thread, or more than libtorch can count.
     pub fn with_threads(self, count: usize) -> Result<Self> {
         match i32::try_from(count) {
             Ok(count @ 1..) => tch::set_num_threads(count),
             _ => {
                 let why = "libtorch takes from 1 to 2147483647 threads";
-                return Err(Error::unavailable(format!("backend `tch/{count}`"), why));
+                return Err(Error::unknown(format!("backend `tch/{count}`"), why));
             }
         }
         Ok(self)
@@ -109,6 +109,6 @@ mod tests {
     #[test]
     fn no_thread_is_refused() {
         let error = Tch::cpu().with_threads(0).unwrap_err().to_string();
-        assert!(error.starts_with("backend `tch/0` is not available: libtorch takes"), "{error}");
+        assert!(error.starts_with("backend `tch/0` is not known: libtorch takes"), "{error}");
     }
 }

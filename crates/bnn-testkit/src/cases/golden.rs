@@ -4,12 +4,14 @@
 //! Bounds: integers and signs are equal; any other number lies within 1e-5 of the largest magnitude
 //! in its list.
 
-use proptest::test_runner::TestCaseResult;
+use ndarray::{Axis, Slice};
+use proptest::prop_assert_eq;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use bnn_core::{
     BinaryBackend, BitMatrix, Clock, Gather, Gradient, Grid, HostCode, Key, Loss, Matrix, Norm,
-    Operand, Optimizer, Param, Planes, Quant, Rule, Running, Spread, TrainBackend, Window,
-    reference,
+    Operand, Optimizer, Param, Planes, Quant, Result, Rule, Running, Spread, TrainBackend, Window,
+    reference, scalar::ap2,
 };
 
 use crate::check::same;
@@ -46,11 +48,22 @@ pub fn first_layer<B: BinaryBackend>(backend: &B) {
     let cases = Table(&file).tables("dense").chain(Table(&file).tables("conv"));
     each("first_layer", cases, |case| {
         let (gather, depth, outputs) = geometry(case);
-        let x = backend.put_code(&case.bytes("input_bytes", depth))?;
+        let bytes = case.bytes("input_bytes", depth);
         let w = backend.put_code(&case.signs("weights", gather.taps() * depth))?;
-        let y = backend.get(&backend.product(&x, &w, &gather)?)?;
+        let y = backend.get(&backend.product(&backend.put_code(&bytes)?, &w, &gather)?)?;
         near("y", &y, &case.matrix("y", outputs))?;
-        same("sums", &y.mapv(|y| (y * 255.0).round() + 0.0), &case.matrix("sums", outputs))
+        same("sums", &y.mapv(|y| (y * 255.0).round() + 0.0), &case.matrix("sums", outputs))?;
+        if !case.has("plane_dots") {
+            return Ok(());
+        }
+        let (dots, images) = (case.matrix("plane_dots", outputs), y.nrows());
+        for (plane, (_, signs)) in bytes.into_planes().planes.into_iter().enumerate() {
+            let x = backend.put_code(&HostCode::binary(signs))?;
+            let rows = Slice::from(plane * images..(plane + 1) * images);
+            let got = backend.get(&backend.product(&x, &w, &gather)?)?;
+            same("plane_dots", &got, &dots.slice_axis(Axis(0), rows).to_owned())?;
+        }
+        Ok(())
     });
 }
 
@@ -61,8 +74,15 @@ pub fn bit_planes<B: BinaryBackend>(backend: &B) {
             .text("scheme")
             .split_once(" x ")
             .unwrap_or((case.text("scheme"), case.text("scheme")));
-        let a = backend.put_code(&integers(case, left, ["planes_a", "plane_weights_a"]))?;
-        let b = backend.put_code(&integers(case, right, ["planes_b", "plane_weights_b"]))?;
+        let operand = |name: &str, scheme, fields| {
+            let code = backend.put_code(&integers(case, scheme, fields))?;
+            let planes = backend.get_code(&code)?.into_planes();
+            let got = planes.integers()?.mapv(|integer| integer as f32 * planes.scale);
+            same(name, &got, &case.row(name))?;
+            Ok::<_, TestCaseError>(code)
+        };
+        let a = operand("a", left, ["planes_a", "plane_weights_a"])?;
+        let b = operand("b", right, ["planes_b", "plane_weights_b"])?;
         let dot = backend.get(&backend.product(&a, &b, &Gather::Rows)?)?;
         same("dot", &dot, &ndarray::arr2(&[[case.number("dot") as f32]]))
     });
@@ -146,6 +166,27 @@ pub fn max_pool<B: TrainBackend>(backend: &B) {
         let got = backend.get(&backend.max_pool_grad(&dy, &pooled.taps, grid, window)?)?;
         near("grad_x", &got, &case.matrix("grad_x", channels))
     });
+    each("pool, norm, sign", Table(&file).tables("pool_norm_sign"), |case| {
+        let [height, width, channels] = case.shape("x");
+        let x = backend.put(case.matrix("x", channels).view())?;
+        let window = Window::square(2, 2, 0);
+        let pooled = backend.max_pool(&x, Grid { height, width }, window)?;
+        for (name, x) in [("signs_before_pool", &x), ("y", &pooled.y)] {
+            let y = evaluated(backend, case, x)?;
+            let signs = backend.get_code(&backend.encode(&y, &Quant::sign(), None)?)?;
+            let signs = signs.into_planes().integers()?.mapv(|sign| sign as f32);
+            same(name, &signs, &case.matrix(name, channels))?;
+        }
+        Ok(())
+    });
+}
+
+/// A norm in evaluation, by the statistics of a case.
+fn evaluated<B: TrainBackend>(backend: &B, case: Table<'_>, x: &B::Real) -> Result<B::Real> {
+    let norm = Norm { eps: 0.0, momentum: 0.0, running: Spread::InverseDeviation, shift: false };
+    let put = |name| backend.put(case.row(name).view());
+    let running = Running { mean: put("mean")?, spread: put("inv_std")? };
+    backend.norm_eval(x, &put("gamma")?, &put("beta")?, &running, &norm)
 }
 
 /// Batch normalization in training and evaluation, and its gradients.
@@ -177,7 +218,12 @@ pub fn shift_adamax<B: TrainBackend>(backend: &B) {
         let (beta1, beta2) = (case.number("beta1"), case.number("beta2"));
         let eps = case.number("eps") as f32;
         let written_back = case.text("second_moment") == "written back";
-        moves(backend, case, Optimizer::ShiftAdaMax { beta1, beta2, eps, written_back })
+        let optimizer = Optimizer::ShiftAdaMax { beta1, beta2, eps, written_back };
+        let known = [Optimizer::shift_adamax(), Optimizer::shift_adamax_paper()];
+        let known = known[usize::from(case.text("constants") == "paper")];
+        let Optimizer::ShiftAdaMax { beta1, beta2, eps, .. } = known else { unreachable!() };
+        prop_assert_eq!(optimizer, Optimizer::ShiftAdaMax { beta1, beta2, eps, written_back });
+        moves(backend, case, optimizer)
     });
 }
 
@@ -224,12 +270,14 @@ fn normalization<B: TrainBackend>(backend: &B, case: Table<'_>, shift: bool) -> 
     let [gamma, beta] = [put(case.row("gamma"))?, put(case.row("beta"))?];
     let channels = case.row("gamma").len();
     let x = put(case.matrix("x", channels))?;
-    let [mean, spread] = [put(case.row("running_mean"))?, put(case.row("running_inv_std"))?];
-    let mut running = Running { mean, spread };
-    let normed = backend.norm(&x, &gamma, &beta, &mut running, &norm)?;
+    let mut running = running(backend, case)?;
     let near = |name: &str, got: &B::Real| {
         near(name, &backend.get(got)?, &case.matrix(name, backend.get(got)?.ncols()))
     };
+    if !shift {
+        near("y_eval_before", &backend.norm_eval(&x, &gamma, &beta, &running, &norm)?)?;
+    }
+    let normed = backend.norm(&x, &gamma, &beta, &mut running, &norm)?;
     near("y", &normed.y)?;
     near("batch_mean", &normed.mean)?;
     near("batch_inv_std", &normed.inverse_deviation)?;
@@ -240,7 +288,37 @@ fn normalization<B: TrainBackend>(backend: &B, case: Table<'_>, shift: bool) -> 
     let grad = backend.norm_grad(&dy, &x, &gamma, &normed, &norm)?;
     near("grad_x", &grad.x)?;
     near("grad_gamma", &grad.gamma)?;
-    near("grad_beta", &grad.beta)
+    near("grad_beta", &grad.beta)?;
+    plain_normalization(backend, case, &x, &norm)
+}
+
+/// The same norm with gains of 1 and offsets of 0, and the variance that it finds.
+fn plain_normalization<B: TrainBackend>(
+    backend: &B,
+    case: Table<'_>,
+    x: &B::Real,
+    norm: &Norm,
+) -> TestCaseResult {
+    let [ones, zeros] = [1.0, 0.0].map(|value| case.row("gamma").mapv(|_| value));
+    let [ones, zeros] = [backend.put(ones.view())?, backend.put(zeros.view())?];
+    let normed = backend.norm(x, &ones, &zeros, &mut running(backend, case)?, norm)?;
+    let xhat = backend.get(&normed.y)?;
+    near("xhat", &xhat, &case.matrix("xhat", xhat.ncols()))?;
+    if norm.shift {
+        let inverse = backend.get(&normed.inverse_deviation)?;
+        near("scale", &inverse.mapv(|inverse| norm.batch_gain(1.0, inverse)), &case.row("scale"))?;
+    }
+    let mut last = running(backend, case)?;
+    let variance = Norm { momentum: 1.0, running: Spread::Variance, ..*norm };
+    backend.norm(x, &ones, &zeros, &mut last, &variance)?;
+    let biased = (xhat.nrows() - 1) as f32 / xhat.nrows() as f32;
+    near("batch_var", &(backend.get(&last.spread)? * biased), &case.row("batch_var"))
+}
+
+/// The running statistics that a case begins with.
+fn running<B: TrainBackend>(backend: &B, case: Table<'_>) -> Result<Running<B>> {
+    let put = |name| backend.put(case.row(name).view());
+    Ok(Running { mean: put("running_mean")?, spread: put("running_inv_std")? })
 }
 
 fn moves<B: TrainBackend>(backend: &B, case: Table<'_>, optimizer: Optimizer) -> TestCaseResult {
@@ -257,11 +335,17 @@ fn moves<B: TrainBackend>(backend: &B, case: Table<'_>, optimizer: Optimizer) ->
         let updated = backend.update(&mut param, ready, &rule, Some(&quant), &clock)?;
         let value = backend.get(&param.value)?;
         near("m", &backend.get(&param.m)?, &want.row("m"))?;
-        near("v", &backend.get(&param.v)?, &want.row("v"))?;
+        let v = backend.get(&param.v)?;
+        near("v", &v, &want.row("v"))?;
+        if let Optimizer::ShiftAdaMax { eps, written_back, .. } = optimizer {
+            let divisor = if written_back { v } else { v.mapv(|u| ap2(u) + eps) };
+            near("divisor", &divisor, &want.row("divisor"))?;
+            prop_assert_eq!(step_size, want.number("step") as f32);
+        }
         near("parameters", &value, &want.row("parameters"))?;
         let code = updated.code.map(|code| backend.get_code(&code)).transpose()?;
         let signs = reference::encode(&value, &quant, None)?;
-        proptest::prop_assert_eq!(code.map(|code| code.into_planes()), Some(signs));
+        prop_assert_eq!(code.map(|code| code.into_planes()), Some(signs));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Whole runs on small pictures: learning, freezing, resuming, refusing.
 #![allow(clippy::unwrap_used)] // in helpers too
 
+mod damage;
 mod lost;
 
 use std::time::Duration;
@@ -342,11 +343,9 @@ fn a_checkpoint_of_another_version_is_refused() {
     let _ = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(3));
     options.resume = true;
     let path = folder.path().join(CHECKPOINT_FILE);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let field = br#"\"format\":"#;
-    let at = bytes.windows(field.len()).position(|part| part == field).unwrap() + field.len();
-    for (version, why) in [(b'1', "an older version of bnn (format 1"), (b'9', "update bnn")] {
-        bytes[at] = version;
+    let written = std::fs::read(&path).unwrap();
+    for (version, why) in [(1, "an older version of bnn (format 1"), (9, "update bnn")] {
+        let bytes = damage::changed(&written, |header, _| header["format"] = version.into());
         std::fs::write(&path, &bytes).unwrap();
         let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
         assert!(error.contains(CHECKPOINT_FILE) && error.contains(why), "{error}");

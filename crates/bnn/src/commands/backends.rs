@@ -22,7 +22,7 @@ pub fn run(args: &Args) -> Result<()> {
             continue;
         }
         let mark = if backend.usable { "usable" } else { "absent" };
-        output::line(&format!("{:<14} {mark}  {}", backend.name, backend.note))?;
+        output::text(&format!("{:<14} {mark}  {}", backend.name, backend.note))?;
     }
     Ok(())
 }

@@ -8,7 +8,17 @@ use bnn::{Gpu, check_gpu, gpu};
 use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
 
 use crate::commands::{DataDir, duration, eval, for_network, read_model, threads};
+use crate::layout::{Table, width};
 use crate::output::{self, Usage};
+
+/// What stands below the options.
+const EXAMPLES: &str = "\
+Examples:
+  bnn bench --only dense/b100
+  bnn bench --only square --threads 2 --seconds 10 --json
+  bnn bench --check
+  bnn bench --model MODEL.safetensors --data mnist
+  bnn bench --backend cuda --only square/8192";
 
 /// How much slower than the best kernel the one that is taken may be, to pass the check.
 const ALLOWED: f64 = 1.05;
@@ -24,16 +34,8 @@ const ALLOWED: f64 = 1.05;
 /// On a GPU products, layers and whole networks are timed: our families of kernels, the paper's two
 /// kernels and cuBLAS. Operands of products lie there beforehand; networks go from bytes to scores on
 /// the host, and a trained one is timed on the processor too.
-///
-/// Examples:
-///
-///     bnn bench --only dense/b100
-///     bnn bench --only square --threads 2 --seconds 10 --json
-///     bnn bench --check
-///     bnn bench --model runs/first/model.safetensors --data mnist
-///     bnn bench --backend cuda --only square/8192
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// Only the case of this name, or else those whose names contain this text.
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -203,32 +205,35 @@ fn model_case(path: &Path, data: &str, data_dir: &DataDir) -> Result<Case> {
 fn print_peaks(peaks: &Peaks) -> Result<()> {
     let popcount = peaks.popcount.map(|rate| format!("{:.1} G/s", rate / 1e9));
     let popcount = popcount.unwrap_or_else(|| "not measured without AVX-512 VPOPCNTDQ".into());
-    output::line(&format!("multiply-adds of signs in registers: {popcount}"))?;
+    output::text(&format!("multiply-adds of signs in registers: {popcount}"))?;
     for Reading { block, rate } in &peaks.reading {
         let (kibibytes, rate) = (block >> 10, rate / 1e9);
-        output::line(&format!("reading {kibibytes} KiB again and again: {rate:.1} GB/s"))?;
+        output::text(&format!("reading {kibibytes} KiB again and again: {rate:.1} GB/s"))?;
     }
     Ok(())
 }
 
 fn table(timed: &Timed) -> Result<()> {
     let Timed { case, threads, rounds, rows, .. } = timed;
-    output::line(&format!("{case}, threads {threads}, rounds {rounds}"))?;
+    let heads = ["contender", "time", "rate", "share", "ratio", "low", "high", "error", "rows"];
+    let mut table = Table::new(heads);
     for Row { name, seconds, rate, share, times, part, error, .. } in rows {
-        let share = share.map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share));
-        let error = error.map(|error| format!(", test error {:.2} %", 100.0 * error));
-        let part = part.map(|part| format!(", scaled from {} of {} rows", part.rows, part.of));
-        let [error, part] = [error, part].map(Option::unwrap_or_default);
-        output::line(&format!(
-            "  {name:<16} {:>12.1} us {:>9.1} G/s {share:>8} {:>8.2} x ({:.2} to {:.2}){error}{part}",
-            1e6 * seconds,
-            rate / 1e9,
-            times.median,
-            times.low,
-            times.high
-        ))?;
+        let percent = |part: f64, digits: usize| format!("{:.digits$} %", 100.0 * part);
+        let ratio = |ratio: f64| format!("{ratio:.2} x");
+        table.row(vec![
+            name.to_string(),
+            format!("{:.1} us", 1e6 * seconds),
+            format!("{:.1} G/s", rate / 1e9),
+            share.map_or_else(String::new, |share| percent(share, 1)),
+            ratio(times.median),
+            ratio(times.low),
+            ratio(times.high),
+            error.map_or_else(String::new, |error| percent(error, 2)),
+            part.map_or_else(String::new, |part| format!("{} of {}", part.rows, part.of)),
+        ]);
     }
-    Ok(())
+    let table = table.text(width());
+    output::line(&format!("{case}, threads {threads}, rounds {rounds}\n{table}\n"))
 }
 
 /// Kernels that beat the first row, which is the one that is taken.

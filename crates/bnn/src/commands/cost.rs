@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::commands::{in_tier, read_spec};
 use crate::layer_table::{self, count_text};
+use crate::layout::{Table, width};
 use crate::output::{self, Usage};
 
 /// Version of the JSON.
@@ -23,10 +24,10 @@ const CLASSES: usize = 10;
 /// Every weight and activation is counted once, as the least that any machine must move; beside the
 /// network as it is stands the same one in 8-bit integers and in f32. No data set is read.
 ///
-/// Example: bnn cost experiments/mnist-mlp.toml --tier paper
+/// Example: bnn cost mnist-mlp --tier paper
 #[derive(clap::Args)]
 pub struct Args {
-    /// The spec file.
+    /// A spec file, or the name of a built-in spec (`bnn spec --list`).
     spec: PathBuf,
     /// Tier whose overrides apply; the paper's own setting by default.
     #[arg(long)]
@@ -60,7 +61,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let more: Vec<_> = costs.iter().map(cells).collect();
     let table = layer_table::text(&layers, &["bits read", "bits written"], &more);
-    output::line(&format!("reads {input}, for one image:\n\n{table}\n\n{}", totals(&costs)))
+    let totals = totals(&costs).text(width());
+    output::line(&format!("reads {input}, for one image:\n\n{table}\n\n{totals}"))
 }
 
 /// The bits of a layer's activations, as the network is.
@@ -69,19 +71,17 @@ fn cells(cost: &LayerCost) -> Vec<String> {
 }
 
 /// The bits of all layers in every form.
-fn totals(costs: &[LayerCost]) -> String {
-    let total = |name: &str, of: fn(&LayerCost) -> Traffic| {
+fn totals(costs: &[LayerCost]) -> Table {
+    let mut table = Table::new(["all layers", "bits of weights", "bits read", "bits written"]);
+    let mut total = |name: &str, of: fn(&LayerCost) -> Traffic| {
         let sum = |part: fn(Traffic) -> u64| count_text(costs.iter().map(of).map(part).sum());
-        let [weights, read, written] =
-            [sum(|all| all.weights), sum(|all| all.read), sum(|all| all.written)];
-        format!("{name:<11} {weights} bits of weights, {read} read, {written} written")
+        let sums = [sum(|all| all.weights), sum(|all| all.read), sum(|all| all.written)];
+        table.row([name.to_owned()].into_iter().chain(sums).collect());
     };
-    [
-        total("as it is", |cost| cost.own),
-        total("in 8 bits", |cost| cost.int8),
-        total("in f32", |cost| cost.f32),
-    ]
-    .join("\n")
+    total("as it is", |cost| cost.own);
+    total("in 8 bits", |cost| cost.int8);
+    total("in f32", |cost| cost.f32);
+    table
 }
 
 /// The images of a data set, without reading it.

@@ -1,6 +1,9 @@
 //! `bnn data`.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
+use bnn_core::plain;
 use bnn_data::download::{Failure, Fetched, FetchedFile, Observer, Options, Progress, fetch};
 use bnn_data::{Error, FileState, Listing, Verified, VerifiedFile, catalog, verify};
 use indicatif::ProgressBar;
@@ -9,17 +12,20 @@ use serde_json::{Value, json};
 use crate::commands::DataDir;
 use crate::output;
 
+/// What stands below the options.
+const EXAMPLES: &str = "\
+Examples:
+  bnn data list          what there is, and how to get it
+  bnn data fetch mnist   11 MB into the cache folder
+  bnn data verify mnist  are these the published files?";
+
 /// List the data sets, fetch their files, and check the files that are here.
 ///
 /// A data set is read from --data-dir if it is given; otherwise from $BNN_DATA, then from the user's
 /// cache folder ($XDG_CACHE_HOME/bnn or ~/.cache/bnn); there or in the subfolder named as the set.
 /// Nothing is fetched but by `bnn data fetch`.
-///
-///     bnn data list                 what there is, where it lies, how to get it
-///     bnn data fetch mnist          11 MB into the cache folder
-///     bnn data verify mnist         are the files here the published ones?
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -51,7 +57,6 @@ struct List {
 ///
 /// Example: bnn data fetch mnist --data-dir data
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 struct Fetch {
     /// Data set, such as `mnist`.
     name: String,
@@ -72,7 +77,6 @@ struct Fetch {
 ///
 /// Example: bnn data verify mnist
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 struct Verify {
     /// Data set, such as `mnist`.
     name: String,
@@ -106,7 +110,8 @@ fn run_list(args: &List) -> Result<()> {
             row[key] = json!(place);
             output::json(&row)?;
         } else {
-            output::line(&format!("{name:<12} {about}\n             {state}: {place}"))?;
+            let place = plain(&place);
+            output::text(&format!("{name:<12}  {about}\n{:14}{state}: {place}", ""))?;
         }
     }
     Ok(())
@@ -128,7 +133,7 @@ fn run_fetch(args: &Fetch) -> Result<()> {
     watch.bar.finish_and_clear();
     let fetched = fetched?; // its error tells the failures itself
     for Failure { url, why } in &watch.failures {
-        eprintln!("{url}: {why}; another server had it");
+        output::note(&format!("{}: {}; another server had it", plain(url), plain(why)));
     }
     if args.json { output::json(&fetched_json(&fetched)) } else { fetched_lines(&fetched) }
 }
@@ -157,9 +162,9 @@ fn fetched_lines(Fetched { name, folder, files }: &Fetched) -> Result<()> {
     };
     for FetchedFile { path, from } in files {
         let from = from.as_ref().map_or("was here".into(), |url| format!("from {url}"));
-        output::line(&format!("{}: {from}", path.display()))?;
+        output::line(&format!("{}: {}", printed(path), plain(&from)))?;
     }
-    output::line(&format!("{name} is in {}", folder.display()))
+    output::text(&format!("{name} is in {}", printed(folder)))
 }
 
 fn fetched_json(Fetched { name, folder, files }: &Fetched) -> Value {
@@ -192,10 +197,10 @@ fn verified_lines(Verified { name, files, .. }: &Verified) -> Result<()> {
         return no_files(name);
     }
     for VerifiedFile { name, path, state } in files {
-        let place = path.as_ref().map_or(name.to_string(), |path| path.display().to_string());
+        let place = path.as_ref().map_or(name.to_string(), |path| printed(path));
         output::line(&match state {
             FileState::Right => format!("ok       {place}"),
-            FileState::Wrong(why) => format!("wrong    {place}: {why}"),
+            FileState::Wrong(why) => format!("wrong    {place}: {}", plain(why)),
             FileState::Missing => format!("missing  {place}"),
         })?;
     }
@@ -213,4 +218,9 @@ fn verified_json(Verified { name, looked, files, .. }: &Verified) -> Value {
     };
     let files: Vec<_> = files.iter().map(file).collect();
     json!({ "name": name, "looked": looked, "files": files })
+}
+
+/// A path as it can be printed.
+fn printed(path: &Path) -> String {
+    plain(&path.display().to_string()).into_owned()
 }

@@ -11,7 +11,7 @@ use bnn_train::evaluate::{frozen_scores, score};
 use bnn_train::run::input;
 use serde_json::json;
 
-use crate::commands::{BATCH, DataDir, Device, for_network, read_model};
+use crate::commands::{DataDir, Device, batch, for_network, read_model};
 use crate::output;
 
 /// Evaluate a frozen model on the test images of a data set.
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let percent = 100.0 * done["test_error"].as_f64().unwrap_or_default();
     let (images, rate) = (&done["images"], done["images_per_second"].as_f64().unwrap_or_default());
-    output::line(&format!(
+    output::text(&format!(
         "test error {percent:.2} % of {images} images, {rate:.0} images/s, {}",
         done["backend"].as_str().unwrap_or_default()
     ))
@@ -81,7 +81,7 @@ impl WithBackend for Evaluate<'_> {
         let session = Session::of_codes(backend, self.network)?;
         let images = &self.data.test;
         let started = Instant::now();
-        let scores = frozen_scores(&session, images, BATCH)?;
+        let scores = frozen_scores(&session, images, batch(self.network)?)?;
         let seconds = started.elapsed().as_secs_f64();
         let score = score(&scores, &images.labels, Loss::SquaredHinge)?;
         Ok(json!({

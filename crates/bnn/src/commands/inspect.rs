@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bnn_core::{Frozen, Hidden, Preprocess};
+use bnn_core::{Frozen, Hidden, Preprocess, plain};
 use bnn_data::preprocess::Transform;
 use bnn_train::kernels::unique_share;
 use bnn_train::preprocess;
 use bnn_train::summary::{self, LayerSummary, Total};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::read_model;
 use crate::layer_table::{self, bytes_text, count_text};
+use crate::layout::width;
 use crate::output;
 
 /// Show what a frozen model is made of: layers, bits, bytes, operations, thresholds.
@@ -60,11 +61,11 @@ pub fn run(args: &Args) -> Result<()> {
     let transform = preprocess::for_model(&network, &args.model);
     if args.json {
         let absent = transform.err().map(|error| error.to_string());
-        output::line(&json(&network, &layers, file_bytes, absent)?)
+        output::json(&json(&network, &layers, file_bytes, absent))
     } else {
-        output::line(&text(&network, &layers, file_bytes)?)?;
+        output::text(&text(&network, &layers, file_bytes, width())?)?;
         let line = network.preprocess.as_ref().map(|done| preprocess_line(done, &transform));
-        line.map_or(Ok(()), |line| output::line(&line))
+        line.map_or(Ok(()), |line| output::text(&line))
     }
 }
 
@@ -73,9 +74,10 @@ fn preprocess_line(
     Preprocess { steps, limit, digest }: &Preprocess,
     transform: &bnn_train::Result<Option<Transform>>,
 ) -> String {
-    let line = format!("preprocess  {}; codes up to {limit}", steps.join(", "));
+    let steps = steps.join(", ");
+    let line = format!("preprocess  {}; codes up to {limit}", plain(&steps));
     match transform {
-        Err(error) => format!("{line}; {error}"),
+        Err(error) => format!("{line}; {}", plain(&error.to_string())),
         Ok(Some(transform)) if !transform.parts().whitenings.is_empty() => {
             format!("{line}; fitted in {}", preprocess::file_name(digest))
         }
@@ -88,7 +90,7 @@ fn json(
     layers: &[LayerSummary],
     file_bytes: u64,
     absent: Option<String>,
-) -> Result<String> {
+) -> Value {
     let thresholds = thresholds(network, layers).map(Some).chain([None]);
     let kernels = network.hidden.iter().map(unique_share).chain([None]);
     let inspected = layers.iter().zip(thresholds).zip(kernels);
@@ -108,10 +110,15 @@ fn json(
         value["preprocess"] = json!(done);
         value["preprocess"]["absent"] = json!(absent);
     }
-    Ok(serde_json::to_string(&value)?)
+    value
 }
 
-fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<String> {
+fn text(
+    network: &Frozen,
+    layers: &[LayerSummary],
+    file_bytes: u64,
+    width: usize,
+) -> Result<String> {
     let cells = |(thresholds, layer): (Thresholds, &Hidden)| {
         let Thresholds { min, max, constant_neurons } = thresholds;
         let kernels = unique_share(layer);
@@ -126,7 +133,7 @@ fn text(network: &Frozen, layers: &[LayerSummary], file_bytes: u64) -> Result<St
     Ok([
         format!("reads {}, tells {} classes", network.input, network.classes.len()),
         String::new(),
-        layer_table::text(layers, &["thresholds", "constant", "kernels"], &more),
+        layer_table::table(layers, &["thresholds", "constant", "kernels"], &more).text(width),
         String::new(),
         format!("weights     packed {smaller:.1} times smaller than as f32"),
         format!("operations  {} per image", layer_table::operations(&total)),
@@ -212,16 +219,16 @@ mod tests {
     fn an_mlp_is_shown() {
         let network = mlp();
         let layers = summary::layers(&network).unwrap();
-        insta::assert_snapshot!(text(&network, &layers, 140_916).unwrap());
+        insta::assert_snapshot!(text(&network, &layers, 140_916, 120).unwrap());
     }
 
     #[test]
     fn a_convnet_is_shown() {
         let network = convnet();
         let layers = summary::layers(&network).unwrap();
-        insta::assert_snapshot!(text(&network, &layers, 2636).unwrap());
-        let json: serde_json::Value =
-            serde_json::from_str(&json(&network, &layers, 2636, None).unwrap()).unwrap();
+        insta::assert_snapshot!(text(&network, &layers, 2636, 80).unwrap());
+        let json = serde_json::to_string(&json(&network, &layers, 2636, None)).unwrap();
+        let json: Value = serde_json::from_str(&json).unwrap();
         insta::assert_snapshot!(format!("{json:#}"));
     }
 

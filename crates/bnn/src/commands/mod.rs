@@ -8,6 +8,7 @@ pub mod data;
 pub mod eval;
 pub mod inspect;
 pub mod predict;
+pub mod source;
 pub mod spec;
 pub mod train;
 
@@ -16,13 +17,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use bnn_core::Frozen;
+use bnn_core::{Frozen, Loaded, plain};
 use bnn_data::{Dataset, Lookup, limits, regular};
-use bnn_train::{Error, MODEL_FILE, Spec, preprocess};
+use bnn_train::{MODEL_FILE, preprocess};
 use clap::builder::RangedU64ValueParser;
+
+use crate::output;
+use source::{in_tier, read_spec};
 
 /// Images that cross to the backend at a time.
 const BATCH: usize = 1000;
+
+/// Bytes that these take at most, as far as single images allow.
+const FLOWING: u64 = 1 << 30;
 
 /// More threads than any machine has, as `bnn-cpu` sees it: a larger number is a mistake.
 const MOST_THREADS: u64 = 4096;
@@ -94,7 +101,7 @@ impl DataDir {
     }
 }
 
-/// Reads a frozen model.
+/// Reads a frozen model; one without a checksum is told of on standard error.
 fn read_model(path: &Path) -> Result<Frozen> {
     let place = || path.display().to_string();
     if path.is_dir() {
@@ -102,7 +109,27 @@ fn read_model(path: &Path) -> Result<Frozen> {
         bail!("{}: a directory; name the model in it, such as {}", place(), model.display());
     }
     let bytes = regular::read(path, limits::MODEL)?;
-    Frozen::from_bytes(&bytes).with_context(place)
+    let Loaded { network, verified } = Frozen::load(&bytes).with_context(place)?;
+    if !verified {
+        output::note(&unverified(path));
+    }
+    Ok(network)
+}
+
+/// What is said of a file without a checksum.
+fn unverified(path: &Path) -> String {
+    format!(
+        "note: {} was written by an older version of bnn and has no checksum: damage to it can pass \
+         unnoticed",
+        plain(&path.display().to_string())
+    )
+}
+
+/// Images that cross to the backend at a time: fewer where they take much memory on their way through a
+/// network.
+fn batch(network: &Frozen) -> Result<usize> {
+    let fitting = FLOWING / network.work()?.bytes.max(1);
+    Ok(BATCH.min(fitting as usize).max(1))
 }
 
 /// A data set whose test images are as a network reads them; where that takes work, the other images
@@ -117,23 +144,4 @@ fn for_network(
     data.train.truncate(0);
     data.validation.truncate(0);
     Ok(data.prepare(Arc::new(transform), threads)?)
-}
-
-/// Reads a spec file.
-fn read_spec(path: &Path) -> Result<Spec> {
-    let place = path.display().to_string();
-    let bytes = regular::read(path, limits::SPEC)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Error::spec(&place, format!("no text in UTF-8 from byte {at} on, and so no spec"))
-    })?;
-    Ok(Spec::parse(&place, &text)?)
-}
-
-/// A spec that was read from `path`, with the overrides of a tier that it must have.
-fn in_tier(spec: &Spec, path: &Path, tier: &str) -> Result<Spec> {
-    let tiers: Vec<&str> = spec.tiers.keys().map(String::as_str).collect();
-    let known = if tiers.is_empty() { "no tiers".into() } else { tiers.join(", ") };
-    let why = format!("no tier `{tier}`; it has {known}");
-    spec.tier(tier)?.ok_or_else(|| Error::spec(path.display(), why).into())
 }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bnn::{WithBackend, with_backend};
-use bnn_core::{Frozen, Matrix, Session, TrainBackend};
+use bnn_core::{Frozen, Matrix, Session, TrainBackend, plain};
 use bnn_data::preprocess::Transform;
 use bnn_train::preprocess;
 use ndarray::ArrayView2;
 use serde::Serialize;
 
-use crate::commands::{BATCH, Device, read_model};
+use crate::commands::{Device, batch, read_model};
 use crate::{output, picture};
 
 /// Scores shown to people if they do not say how many.
@@ -95,7 +95,7 @@ impl WithBackend for Predict<'_> {
     fn run<B: TrainBackend>(self, backend: &B) -> Self::Output {
         let session = Session::of_codes(backend, self.network)?;
         let mut failed = 0;
-        for paths in self.args.images.chunks(BATCH) {
+        for paths in self.args.images.chunks(batch(self.network)?) {
             let pictures: Vec<_> = paths.iter().map(|path| self.read(path)).collect();
             let scores = scores(&session, pictures.iter().flatten())?;
             let mut scores = scores.rows().into_iter();
@@ -165,9 +165,10 @@ fn predict<'a>(
 fn text(prediction: &Prediction<'_>) -> String {
     let Prediction { file, class, margin, scores } = prediction;
     let margin = margin.map(|margin| format!(", margin {margin:.3}")).unwrap_or_default();
-    let score = |ClassScore { class, score }: &ClassScore<'_>| format!("{class} {score:.3}");
+    let score =
+        |ClassScore { class, score }: &ClassScore<'_>| format!("{} {score:.3}", plain(class));
     let scores: Vec<_> = scores.iter().map(score).collect();
-    format!("{file}: {class}{margin} ({})", scores.join(", "))
+    format!("{}: {}{margin} ({})", plain(file), plain(class), scores.join(", "))
 }
 
 #[cfg(test)]
@@ -196,5 +197,7 @@ mod tests {
         let want = "a.png: bee, margin 0.750 (bee 0.500, ant -0.250)";
         assert_eq!(line(&classes, &[-0.25, 0.5]), want);
         assert_eq!(line(&classes[..1], &[-0.25]), "a.png: ant (ant -0.250)");
+        let hostile = text(&predict(Path::new("a\nb.png"), &["\u{1b}c".into()], [0.5].into_iter()));
+        assert_eq!(hostile, r"a\nb.png: \u{1b}c (\u{1b}c 0.500)");
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bnn::{WithBackend, with_backend};
-use bnn_core::{FloatBackend, Preprocess};
+use bnn_core::{FloatBackend, Preprocess, plain};
 use bnn_data::Dataset;
 use bnn_data::preprocess::Transform;
 use bnn_train::preprocess::{self, Care, Prepared, Stage, record};
@@ -20,7 +20,7 @@ use bnn_train::{
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::commands::{DataDir, Device, duration, in_tier, read_spec};
+use crate::commands::{DataDir, Device, duration, in_tier, read_spec, unverified};
 use crate::layer_table::{self, bytes_text, count_text};
 use crate::{evaluation, memory, output};
 
@@ -38,11 +38,10 @@ use crate::{evaluation, memory, output};
 ///
 /// Before it starts it tells what the network is made of and about how much memory it will take.
 ///
-/// Example: bnn train experiments/digits-mlp.toml --tier smoke --out runs/first
+/// Example: bnn train digits-mlp --tier smoke --out runs/first
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
 pub struct Args {
-    /// The spec file.
+    /// A spec file, or the name of a built-in spec (`bnn spec --list`).
     spec: PathBuf,
     /// Tier whose overrides apply; the paper's own setting by default.
     #[arg(long)]
@@ -101,7 +100,8 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = Folder::open(&args.out)?;
     let checkpoint = folder.checkpoint();
     if !folder.goes_on(args.resume)? && args.resume {
-        eprintln!("no checkpoint in {}: the run starts at epoch 1", args.out.display());
+        let out = args.out.display().to_string();
+        output::note(&format!("no checkpoint in {}: the run starts at epoch 1", plain(&out)));
     }
     // The folder stays locked until its checkpoint is gone.
     let options = Options {
@@ -158,7 +158,10 @@ fn prepare(spec: &Spec, data: Dataset, args: &Args) -> Result<Dataset> {
     let Prepared { data, uncached } = prepared.with_context(|| args.spec.display().to_string())?;
     if let Some(error) = uncached {
         let why = anyhow::Error::from(error);
-        eprintln!("what was fitted is not kept for other runs: {why:#}");
+        output::note(&format!(
+            "what was fitted is not kept for other runs: {}",
+            plain(&format!("{why:#}"))
+        ));
     }
     Ok(data)
 }
@@ -253,10 +256,10 @@ impl Train<'_> {
     fn announce(&self, backend: &str, seed: u64) -> Result<()> {
         let Self { args, spec, data, summary, steps, .. } = self;
         if !args.json {
-            return output::line(&format!(
+            return output::text(&format!(
                 "{}: {}; seed {seed}, {backend}\n\n{}",
-                spec.name,
-                spec.title,
+                plain(&spec.name),
+                plain(&spec.title),
                 announcement(spec, data, summary, *steps),
             ));
         }
@@ -366,7 +369,7 @@ impl Watch {
                 Some(model) => format!("{} bytes in {MODEL_FILE}", model.len()),
                 None => format!("nothing was frozen: {UNFROZEN}"),
             };
-            return output::line(&format!(
+            return output::text(&format!(
                 "test error {error:.2} % at epoch {epoch}, the best by validation; {model}",
             ));
         }
@@ -386,6 +389,10 @@ impl Watch {
 }
 
 impl Observer for Watch {
+    fn unverified(&mut self, checkpoint: &Path) {
+        self.bar.suspend(|| output::note(&unverified(checkpoint)));
+    }
+
     fn step(&mut self, epoch: usize, step: usize, steps: usize) -> bool {
         self.bar.set_length(steps as u64);
         self.bar.set_position(step as u64);
@@ -415,8 +422,8 @@ fn epoch_json(report: &EpochReport) -> Result<()> {
 }
 
 fn epoch_line(report: &EpochReport) -> Result<()> {
-    output::line(&format!(
-        "epoch {:>4}  rate {:.1e}  training loss {:.4}  validation {:5.2} %  test {:5.2} %  {:.1} s",
+    output::text(&format!(
+        "epoch {:>4}  rate {:.1e}  loss {:.4}  validation {:5.2} %  test {:5.2} %  {:.1} s",
         report.epoch,
         report.rate,
         report.train.loss,

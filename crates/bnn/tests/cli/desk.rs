@@ -48,6 +48,7 @@ impl Desk {
         let nowhere = self.0.path().join("nowhere");
         bnn.current_dir(self.0.path()).args(line.split_whitespace());
         bnn.env_remove("BNN_DATA").env("XDG_CACHE_HOME", nowhere);
+        bnn.env("COLUMNS", "1000"); // long lines stay whole
         bnn
     }
 

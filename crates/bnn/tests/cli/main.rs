@@ -7,6 +7,10 @@ mod bad_input;
 #[cfg(feature = "cpu")]
 mod bench;
 mod files;
+mod models;
 mod predict;
 mod preprocess;
+mod specs;
 mod train;
+mod usage;
+mod width;
