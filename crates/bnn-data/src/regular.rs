@@ -9,6 +9,9 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// Bytes of a file that are looked at before the rest is read.
+pub const FIRST: u64 = 16;
+
 /// Opens a regular file, or what a link to one leads to; also returns its size in bytes.
 ///
 /// # Errors
@@ -47,20 +50,36 @@ fn check_kind(path: &Path, about: &Metadata) -> Result<()> {
 /// # Errors
 /// [`Error::File`] as [`open`] does, and for a larger file, before any of it is read.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let (file, size) = open(path)?;
+    read_if(path, most, |_, _| Ok(()))
+}
+
+/// The same of a file whose first bytes, [`FIRST`] of them where there are so many, and whose size
+/// `look` does not refuse.
+///
+/// # Errors
+/// As [`read`]; what `look` says, before the rest is read.
+pub fn read_if<E: From<Error>>(
+    path: &Path,
+    most: u64,
+    look: impl FnOnce(&[u8], u64) -> std::result::Result<(), E>,
+) -> std::result::Result<Vec<u8>, E> {
+    let (mut file, size) = open(path)?;
     let failed = |source| Error::file(path, source);
     let too_large = || {
         let why = format!("the file has more than the {most} bytes that such a file may have");
         failed(IoError::new(ErrorKind::FileTooLarge, why))
     };
     if size > most {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size as usize).map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
+    file.by_ref().take(FIRST).read_to_end(&mut bytes).map_err(failed)?;
+    look(&bytes, size)?;
+    let rest = size.saturating_sub(bytes.len() as u64);
+    bytes.try_reserve_exact(rest as usize).map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
     // It may grow while it is read.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+    if bytes.len() as u64 > most { Err(too_large().into()) } else { Ok(bytes) }
 }
 
 /// What something that is not a regular file is called.
@@ -112,6 +131,24 @@ mod tests {
         assert_eq!(open(&path).unwrap().1, 200 << 30);
         let why = "the file has more than the 1000 bytes that such a file may have";
         assert_eq!(refused(&path), why);
+    }
+
+    #[test]
+    fn first_bytes_and_size_are_looked_at_before_the_rest_is_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        std::fs::write(&path, *b"twenty bytes of text").unwrap();
+        let look = |first: &[u8], size| {
+            assert_eq!((first, size), (&b"twenty bytes of "[..], 20));
+            Ok::<_, Error>(())
+        };
+        assert_eq!(read_if(&path, 20, look).unwrap(), b"twenty bytes of text");
+        std::fs::write(&path, *b"short").unwrap();
+        assert_eq!(read(&path, 20).unwrap(), b"short");
+        File::options().write(true).open(&path).unwrap().set_len(200 << 30).unwrap();
+        let refuse = |_: &[u8], size| Err(Error::images(format!("{size} bytes")));
+        let why = read_if(&path, u64::MAX, refuse).unwrap_err().to_string();
+        assert_eq!(why, "images: 214748364800 bytes");
     }
 
     #[test]

@@ -228,6 +228,34 @@ fn loose_files_that_unpack_without_end_stop_at_a_limit() {
 }
 
 #[test]
+fn an_archive_of_batches_that_unpacks_without_end_stops_at_a_limit() {
+    let desk = tempfile::tempdir().unwrap();
+    let path = desk.path().join("cifar-10-binary.tar.gz");
+    let refused = || refused(load("cifar10", &lookup(desk.path())));
+    let batch = |size| header("cifar-10-batches-bin/data_batch_1.bin", EntryType::Regular, size);
+    let other = header("readme.html", EntryType::Regular, 1 << 40);
+    let name = header("././@LongLink", EntryType::GNULongName, 1 << 40);
+    for (front, zeros, because) in [
+        (batch(1 << 40), 1 << 20, "1099511627776 bytes are more than the 67108864 that are read"),
+        (other, limits::unpacked(0), "unpacks to more than 1073741824 bytes"),
+        (name, 1 << 20, "a name of 1099511627776 bytes, more than 65536"),
+    ] {
+        bomb(&path, &front, zeros);
+        let mut why = String::new();
+        let taken = measure(|| why = refused());
+        assert!(why.contains(because), "{why}");
+        assert!(taken.bytes_max < ROOM, "{} bytes: {why}", taken.bytes_max);
+    }
+    // As large as it may be, and far larger than a batch is.
+    bomb(&path, &batch(64 << 20), 65 << 20);
+    let mut why = String::new();
+    let taken = measure(|| why = refused());
+    assert!(why.contains("byte 30730000: there are bytes behind the end"), "{why}");
+    // The room for what is read doubles, and the old one is there while it is copied.
+    assert!(taken.bytes_max < 3 * (64 << 20), "{} bytes", taken.bytes_max);
+}
+
+#[test]
 fn names_that_would_move_a_cursor_are_spelled_out_and_make_no_class() {
     let png = b"\x89PNG\r\n\x1a\n";
     let mut builder = Builder::new(Vec::new());

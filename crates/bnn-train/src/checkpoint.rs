@@ -87,7 +87,8 @@ pub fn read<B: TrainBackend>(
     facts: &Facts<'_>,
     net: &mut Net<B>,
 ) -> Result<Read> {
-    parse((path, &file::read(path, limits::CHECKPOINT)?), backend, identity, facts, net)
+    let look = |first: &[u8], size| envelope::look(KIND, first, size).map_err(damage(path));
+    parse((path, &file::read(path, limits::CHECKPOINT, look)?), backend, identity, facts, net)
 }
 
 /// The same of a file's name and bytes.
@@ -99,9 +100,7 @@ pub(crate) fn parse<B: TrainBackend>(
     net: &mut Net<B>,
 ) -> Result<Read> {
     let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
-    let damaged = |error: CoreError| {
-        foreign(format!("{error}; remove it to start anew, or name another folder"))
-    };
+    let damaged = damage(path);
     let file: Opened<'_, Value> = envelope::read(KIND, bytes).map_err(damaged)?;
     let header = header(&file.header).map_err(foreign)?;
     if let Some(what) = header.identity.difference(identity) {
@@ -126,6 +125,14 @@ pub(crate) fn parse<B: TrainBackend>(
     progress.model = model.map(|[byte]| byte).collect();
     facts.check(&progress).map_err(|why| damaged(CoreError::format("progress", why)))?;
     Ok(Read { progress, verified: file.verified() })
+}
+
+/// The error of a damaged file.
+fn damage(path: &Path) -> impl Fn(CoreError) -> Error + Copy {
+    |error| {
+        let why = format!("{error}; remove it to start anew, or name another folder");
+        Error::Checkpoint { path: path.into(), why }
+    }
 }
 
 /// The header, or why there is none that this version can go on from.

@@ -254,7 +254,12 @@ fn fit_of(path: &Path) -> Result<Option<String>> {
     if checkpoint || path.extension() != Some(OsStr::new("safetensors")) {
         return Ok(None);
     }
-    let model = Frozen::from_bytes(&file::read(path, limits::MODEL)?).ok();
+    let look = |first: &[u8], size| Ok(Frozen::look(first, size)?);
+    let bytes = match file::read(path, limits::MODEL, look) {
+        Err(Error::Backend(_)) => return Ok(None),
+        read => read?,
+    };
+    let model = Frozen::from_bytes(&bytes).ok();
     Ok(model.and_then(|model| model.preprocess).map(|done| file_name(&done.digest)))
 }
 
@@ -346,7 +351,10 @@ fn tensor<'a>(name: String, shape: &[usize], numbers: impl Iterator<Item = &'a f
 
 /// A transform, and what it was fitted to if the file tells.
 fn read(path: &Path, remedy: &str) -> Result<(Transform, Option<String>)> {
-    parse(path, &file::read(path, limits::FITTED)?, remedy)
+    let look = |first: &[u8], size| {
+        envelope::look(KIND, first, size).map_err(|error| damaged(path, &error.to_string(), remedy))
+    };
+    parse(path, &file::read(path, limits::FITTED, look)?, remedy)
 }
 
 /// The same of what lies in a file.
@@ -355,17 +363,19 @@ pub(crate) fn parse(
     bytes: &[u8],
     remedy: &str,
 ) -> Result<(Transform, Option<String>)> {
-    let damaged = |why: String| Error::Preprocess {
-        path: path.into(),
-        why: format!("no fitted preprocessing, or a damaged one ({why}); {remedy}"),
-    };
+    let damaged = |why: &str| damaged(path, why, remedy);
     let opened: Opened<'_, Header> =
-        envelope::read(KIND, bytes).map_err(|error| damaged(error.to_string()))?;
-    let transform = transform(&opened).map_err(|error| damaged(error.to_string()))?;
+        envelope::read(KIND, bytes).map_err(|error| damaged(&error.to_string()))?;
+    let transform = transform(&opened).map_err(|error| damaged(&error.to_string()))?;
     if transform.digest() != opened.header.digest {
-        return Err(damaged("its digest is not that of its numbers".into()));
+        return Err(damaged("its digest is not that of its numbers"));
     }
     Ok((transform, opened.header.key))
+}
+
+fn damaged(path: &Path, why: &str, remedy: &str) -> Error {
+    let why = format!("no fitted preprocessing, or a damaged one ({why}); {remedy}");
+    Error::Preprocess { path: path.into(), why }
 }
 
 fn transform(file: &Opened<'_, Header>) -> Result<Transform> {

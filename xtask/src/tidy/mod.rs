@@ -9,7 +9,7 @@ mod tokens;
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::folder;
 
@@ -94,7 +94,7 @@ fn sources(root: &Path) -> Result<Vec<Source>> {
 }
 
 fn source(root: &Path, path: &Path) -> Result<Source> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = folder::text(path)?;
     let path = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     Ok(Source { path: parts.join("/"), text })

@@ -96,7 +96,9 @@ impl DataDir {
             }
             loaded => loaded?,
         };
-        data.notes().iter().for_each(|note| eprintln!("note: data set `{name}`: {note}"));
+        for note in data.notes() {
+            output::note(&format!("note: data set `{name}`: {}", plain(&note)));
+        }
         Ok(data)
     }
 }
@@ -108,7 +110,9 @@ fn read_model(path: &Path) -> Result<Frozen> {
         let model = path.join(MODEL_FILE);
         bail!("{}: a directory; name the model in it, such as {}", place(), model.display());
     }
-    let bytes = regular::read(path, limits::MODEL)?;
+    let bytes = regular::read_if(path, limits::MODEL, |first, size| {
+        Frozen::look(first, size).with_context(place)
+    })?;
     let Loaded { network, verified } = Frozen::load(&bytes).with_context(place)?;
     if !verified {
         output::note(&unverified(path));
