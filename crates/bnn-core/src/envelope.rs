@@ -123,7 +123,9 @@ pub fn read<'a, H: DeserializeOwned>(kind: &str, bytes: &'a [u8]) -> Result<Open
         let why = format!("no checksum in a file of version {}{}", about.version, whole(kind));
         return Err(Error::format("header", why));
     }
+    // What is fuzzed has none that is right.
     if let Some(digits) = &about.sha256
+        && !cfg!(fuzzing)
         && checksum(text, digits, &tensors)? != *digits
     {
         let why = format!(

@@ -35,6 +35,9 @@ mod source;
 
 mod error;
 
+#[cfg(fuzzing)]
+pub mod fuzz;
+
 pub use augment::Augment;
 pub use batches::{Batch, Batches, Last, Order, Plan};
 pub use catalog::{Listing, catalog, load};

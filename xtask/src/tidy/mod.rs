@@ -14,7 +14,16 @@ use anyhow::{Result, bail};
 use crate::folder;
 
 /// The folders of the repository; nothing is read in others.
-const FOLDERS: [&str; 6] = ["benches", "crates", "docs", "experiments", "results", "xtask"];
+const FOLDERS: [&str; 8] = [
+    "benches",
+    "crates",
+    "docs",
+    "experiments",
+    "fuzz/examples",
+    "fuzz/targets",
+    "results",
+    "xtask",
+];
 
 /// A text file of the repository.
 struct Source {
