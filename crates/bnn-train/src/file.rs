@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use bnn_data::{Error as DataError, regular};
+
 use crate::{Error, Result};
 
 /// Behind the name of a file that is being written.
@@ -12,12 +14,31 @@ pub const PART: &str = ".part";
 /// Name of the file that is locked to keep other processes out of a folder.
 pub(crate) const LOCK: &str = ".lock";
 
-/// Reads a file.
+/// Reads a regular file of at most `most` bytes, whose first bytes and size `look` does not refuse.
 ///
 /// # Errors
-/// [`Error::File`].
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::File { path: path.into(), source })
+/// [`Error::File`] if it cannot be read, is larger, or is no regular file; what `look` says.
+pub fn read(
+    path: &Path,
+    most: u64,
+    look: impl FnOnce(&[u8], u64) -> Result<()>,
+) -> Result<Vec<u8>> {
+    regular::read_if(path, most, look).map_err(|error| match error {
+        Error::Data(data) => of_data(data),
+        other => other,
+    })
+}
+
+fn of_data(error: DataError) -> Error {
+    match error {
+        DataError::File { path, source } => Error::File { path, source },
+        other => other.into(),
+    }
+}
+
+/// Whether a file of these bytes lies at a path.
+pub(crate) fn is_file(path: &Path, bytes: &[u8]) -> bool {
+    regular::read(path, bytes.len() as u64).is_ok_and(|there| there == bytes)
 }
 
 /// Whether something lies at a path.
@@ -42,7 +63,8 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
 /// overwritten by the next; the lock of a run's [`Folder`](crate::Folder) keeps two from sharing it.
 ///
 /// # Errors
-/// [`Error::File`] if the folder is not writable or the disk is full; the old file is untouched.
+/// [`Error::File`] if the folder is not writable, the disk is full, or a pipe lies in the place of the
+/// part; the old file is untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(PART);
@@ -54,6 +76,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write`].
 pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    regular::check(part).map_err(of_data)?; // a pipe would wait for a reader
     let write = || {
         let mut file = File::create(part)?;
         file.write_all(bytes)?;
@@ -74,6 +97,7 @@ pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::File`].
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
+    regular::check(path).map_err(of_data)?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     file.map_err(|source| Error::File { path: path.into(), source })
 }

@@ -26,6 +26,9 @@ mod sound;
 
 mod error;
 
+#[cfg(fuzzing)]
+pub mod fuzz;
+
 pub use error::{Error, Result};
 pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE};
 pub use judged::{Judged, Mistake};

@@ -70,7 +70,8 @@ impl Observer for () {}
 /// # Errors
 /// [`Error::Spec`] if spec and data do not fit, or if the images are not
 /// [prepared](crate::preprocess::prepare) as the spec says; [`Error::Diverged`], [`Error::File`],
-/// [`Error::Checkpoint`], [`Error::Interrupted`]; what the backend or the data set says.
+/// [`Error::Checkpoint`], [`Error::Interrupted`]; [`Error::Data`] for training images of one class, what
+/// the backend or the data set says.
 pub fn run<B: FloatBackend>(
     backend: &B,
     spec: &Spec,
@@ -124,6 +125,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         seed: u64,
         options: &'a Options,
     ) -> Result<(Self, Option<PathBuf>)> {
+        data.check_training()?;
         preprocess::check(&spec.preprocess, data)?;
         let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
@@ -294,7 +296,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
 
 /// Writes the model of a checkpoint, where there is one that is not there yet.
 fn restore(path: &Path, model: &[u8]) -> Result<()> {
-    if model.is_empty() || std::fs::read(path).is_ok_and(|there| there == model) {
+    if model.is_empty() || file::is_file(path, model) {
         return Ok(());
     }
     file::write(path, model)

@@ -204,7 +204,7 @@ fn one_line(text: &str) -> String {
 }
 
 fn digest_of(model: &Path) -> Result<String> {
-    let bytes = std::fs::read(model).with_context(|| model.display().to_string())?;
+    let bytes = crate::folder::read(model)?;
     Ok(digest(&bytes))
 }
 

@@ -93,6 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(samples) = spec.train.samples {
         data.train.truncate(samples);
     }
+    data.check_training()?; // before minutes go by here as well
     let summary = Summary::new(&spec, input(&data), data.class_names());
     let summary = summary.with_context(|| args.spec.display().to_string())?;
     check_memory(&summary, &spec, &data, args)?;
