@@ -19,6 +19,9 @@ struct Header {
     hidden: Vec<HiddenHeader>,
     output: OutputHeader,
     classes: Vec<String>,
+    /// Absent for networks whose images were taken as they are, as in all files before there were others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    images: Vec<String>,
     /// Absent for networks that read pixels as they are: readers that do not know it refuse the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     preprocess: Option<Preprocess>,
@@ -71,8 +74,8 @@ impl Frozen {
             tensors.push(reals(format!("output.{name}"), numbers));
         }
         let output = OutputHeader { weights, gather: *gather };
-        let (classes, preprocess) = (self.classes.clone(), self.preprocess.clone());
-        let header = Header { input: self.input, hidden, output, classes, preprocess };
+        let Self { input, classes, images, preprocess, .. } = self.clone();
+        let header = Header { input, hidden, output, classes, images, preprocess };
         envelope::write(KIND, &header, &tensors)
     }
 
@@ -139,6 +142,7 @@ fn network(file: &Opened<'_, Header>) -> Result<Frozen> {
             beta: read_reals(file, "output.beta")?,
         },
         classes: file.header.classes.clone(),
+        images: file.header.images.clone(),
         preprocess: file.header.preprocess.clone(),
     })
 }

@@ -126,6 +126,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         options: &'a Options,
     ) -> Result<(Self, Option<PathBuf>)> {
         data.check_training()?;
+        spec.images.check(data)?;
         preprocess::check(&spec.preprocess, data)?;
         let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
@@ -258,6 +259,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             return Ok(());
         }
         let mut frozen = self.net.freeze(self.backend, self.data.class_names())?;
+        frozen.images = (*self.data.rules()).into();
         frozen.preprocess = self.data.preparation().map(preprocess::record);
         let session = Session::of_codes(self.backend, &frozen)?;
         let batch = self.net.evaluation_batch(self.spec.train.batch);

@@ -365,6 +365,7 @@ fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
         hidden: rest.iter().map(hidden).collect(),
         output: Output { weights, gather: last.gather, mean, gain, beta },
         classes,
+        images: vec![],
         preprocess: None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod block;
 mod data;
+mod images;
 mod names;
 mod preprocess;
 mod values;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, Schedule};
 
 pub use block::BlockSpec;
+pub use images::Images;
 pub use names::{Clip, LastBatch, NormName, OptimizerName, QuantName, StepScale};
 pub use preprocess::Chain;
 pub use values::{Activations, Weights};
@@ -35,6 +37,9 @@ pub struct Spec {
     /// What differs from the paper.
     #[serde(default)]
     pub deviations: Vec<String>,
+    /// How pictures become images of one size and kind; they stay as they are by default.
+    #[serde(default, skip_serializing_if = "Images::are_kept")]
+    pub images: Images,
     /// What is done to images before anything is trained on them; nothing by default.
     #[serde(default, skip_serializing_if = "Chain::is_linear")]
     pub preprocess: Chain,

@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
     let backend = args.device.backend.as_deref().unwrap_or(&spec.backends[0]);
     with_backend(backend, args.device.threads, Nothing)?; // before minutes go by
     let name = args.data.as_deref().unwrap_or(&spec.data[0]);
-    let mut data = args.data_dir.load(name)?;
+    let mut data = args.data_dir.load(name, &spec.images.0)?;
     let fits = spec.train.check_images(&data.train);
     fits.with_context(|| args.spec.display().to_string())?;
     if let Some(samples) = spec.train.samples {
