@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, View, serialize};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -75,8 +75,37 @@ pub fn write(kind: &str, header: &impl Serialize, tensors: &[Tensor]) -> Result<
     let named = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
     let bytes =
         serialize(named, Some(metadata)).map_err(|error| Error::format("tensors", error))?;
-    check_size(kind, &bytes)?;
+    check_size(kind, header_size(&bytes))?;
     Ok(bytes)
+}
+
+/// Bytes of the file that [`write`] would make of tensors of these names, types and shapes; none of
+/// them is there.
+///
+/// # Errors
+/// [`Error::Format`] for tensors of more bytes than any memory has, or for a header that no reader would
+/// take.
+pub(crate) fn size(
+    kind: &str,
+    header: &impl Serialize,
+    mut tensors: Vec<(String, Dtype, Vec<usize>)>,
+) -> Result<usize> {
+    let bad = |error: &dyn std::fmt::Display| Error::format("tensors", error);
+    tensors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0))); // as safetensors does
+    let (mut end, mut infos) = (0usize, Vec::with_capacity(tensors.len()));
+    for (name, dtype, shape) in tensors {
+        let bytes =
+            shape.iter().try_fold(dtype.bitsize() / 8, |size, &side| size.checked_mul(side));
+        let (start, next) = (end, bytes.and_then(|bytes| end.checked_add(bytes)));
+        end = next.ok_or_else(|| bad(&"more bytes than any memory has"))?;
+        infos.push((name, TensorInfo { dtype, shape, data_offsets: (start, end) }));
+    }
+    let text = HashMap::from([(KEY.to_string(), blank(kind, header)?)]); // as long as with its digits
+    let metadata = Metadata::new(Some(text), infos).map_err(|error| bad(&error))?;
+    let json = serde_json::to_string(&metadata).map_err(|error| bad(&error))?;
+    let header = json.len().next_multiple_of(8);
+    check_size(kind, header as u64)?;
+    Ok(size_of::<u64>() + header + end)
 }
 
 /// The text of a header, with a blank for the checksum.
@@ -96,7 +125,7 @@ pub fn read<'a, H: DeserializeOwned>(kind: &str, bytes: &'a [u8]) -> Result<Open
         let why = format!("not a model file, or a damaged one ({error}){}", whole(kind));
         Error::format("file", why)
     };
-    check_size(kind, bytes)?;
+    check_size(kind, header_size(bytes))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
     let text = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
@@ -180,12 +209,11 @@ impl Checksum {
 
 /// Refuses a header that is larger than one of its kind can be, before memory is taken for it: parsed, it
 /// takes many times its size.
-fn check_size(kind: &str, bytes: &[u8]) -> Result<()> {
+fn check_size(kind: &str, size: u64) -> Result<()> {
     let most = match kind {
         "checkpoint" => MOST_WITH_REPORTS,
         _ => MOST_HEADER,
     };
-    let size = bytes.first_chunk().map_or(0, |size| u64::from_le_bytes(*size));
     if size <= most {
         return Ok(());
     }
@@ -194,6 +222,11 @@ fn check_size(kind: &str, bytes: &[u8]) -> Result<()> {
         whole(kind)
     );
     Err(Error::format("file", why))
+}
+
+/// The size of a file's header, as the file says.
+fn header_size(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |size| u64::from_le_bytes(*size))
 }
 
 impl<H> Opened<'_, H> {
