@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -15,9 +15,17 @@ pub(crate) const LOCK: &str = ".lock";
 /// Reads a file.
 ///
 /// # Errors
-/// [`Error::File`].
+/// [`Error::File`] if it cannot be read, or if it is a pipe, a device or another thing without an end.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::File { path: path.into(), source })
+    bnn_data::regular::read(path, u64::MAX).map_err(|error| match error {
+        bnn_data::Error::File { path, source } => Error::File { path, source },
+        other => other.into(),
+    })
+}
+
+/// Whether a file of these bytes lies at a path.
+pub(crate) fn is_file(path: &Path, bytes: &[u8]) -> bool {
+    read(path).is_ok_and(|there| there == bytes)
 }
 
 /// Whether something lies at a path.
@@ -31,7 +39,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(false)
         }
-        Err(source) => Err(Error::File { path: path.into(), source }),
+        Err(source) => Err(Error::file(path, source)),
     }
 }
 
@@ -44,9 +52,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
 /// # Errors
 /// [`Error::File`] if the folder is not writable or the disk is full; the old file is untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(PART);
-    write_by(&PathBuf::from(name), path, bytes)
+    write_by(&part(path), path, bytes)
 }
 
 /// The same by a file of another name, in the same folder.
@@ -54,6 +60,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write`].
 pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    if path_is_special(part) {
+        let why =
+            "something that is not a regular file lies where it is to be written first; remove it";
+        return Err(Error::file(part, IoError::new(ErrorKind::AlreadyExists, why)));
+    }
     let write = || {
         let mut file = File::create(part)?;
         file.write_all(bytes)?;
@@ -62,8 +73,42 @@ pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().map_err(|source| {
         let _ = std::fs::remove_file(part); // the first error is the one to tell
-        Error::File { path: path.into(), source }
+        Error::file(path, remedied(source))
     })
+}
+
+/// Whether a pipe, a socket or a device lies at a path: opening it could wait for ever.
+fn path_is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir())
+}
+
+/// An error of writing, with what to do where there is no room.
+pub(crate) fn remedied(error: IoError) -> IoError {
+    let remedy = match error.kind() {
+        ErrorKind::StorageFull => "make room there, or name a folder on another disk",
+        ErrorKind::QuotaExceeded => "make room in your quota, or name a folder on another disk",
+        ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+        _ => return error,
+    };
+    IoError::new(error.kind(), format!("{error}: {remedy}"))
+}
+
+/// Removes a file that may not be there.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a file while it is being written.
+pub(crate) fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PART);
+    name.into()
 }
 
 /// Opens the file by whose lock processes keep out of a folder, and makes it if it is not there.
@@ -74,6 +119,10 @@ pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::File`].
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
+    if path_is_special(path) {
+        let why = "something that is not a regular file lies where a lock should be; remove it";
+        return Err(Error::file(path, IoError::new(ErrorKind::AlreadyExists, why)));
+    }
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    file.map_err(|source| Error::File { path: path.into(), source })
+    file.map_err(|source| Error::file(path, remedied(source)))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bnn_core::envelope::{self, Opened, Tensor};
 use bnn_core::{Error as CoreError, Frozen, Preprocess};
 use bnn_data::preprocess::{Parts, Step, Transform, Whitening, key};
-use bnn_data::{Dataset, Error as DataError, Images};
+use bnn_data::{Dataset, Error as DataError, Images, regular};
 use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
@@ -213,10 +213,7 @@ pub(crate) fn keep(transform: &Transform, folder: &Path) -> Result<()> {
         return Ok(());
     }
     let (path, bytes) = (folder.join(file_name(transform.digest())), to_bytes(transform, None)?);
-    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
-    file::write(&path, &bytes)
+    if file::is_file(&path, &bytes) { Ok(()) } else { file::write(&path, &bytes) }
 }
 
 /// Removes from the folder of a run what was fitted for models that are no longer there, whole or half
@@ -255,7 +252,8 @@ fn fit_of(path: &Path) -> std::io::Result<Option<String>> {
     if checkpoint || path.extension() != Some(OsStr::new("safetensors")) {
         return Ok(None);
     }
-    let model = Frozen::from_bytes(&std::fs::read(path)?).ok();
+    let bytes = regular::read(path, u64::MAX).map_err(std::io::Error::other)?;
+    let model = Frozen::from_bytes(&bytes).ok();
     Ok(model.and_then(|model| model.preprocess).map(|done| file_name(&done.digest)))
 }
 
