@@ -34,7 +34,7 @@ impl Bnn {
     /// # Errors
     /// A path that cannot be read.
     pub fn at(path: PathBuf) -> Result<Self> {
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let bytes = crate::folder::read(&path)?;
         Ok(Self { path, digest: record::digest(&bytes) })
     }
 

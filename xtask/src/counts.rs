@@ -134,10 +134,10 @@ impl Counts {
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         let place = || format!("{} holds no counts of this version", path.display());
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.with_context(|| path.display().to_string())?,
-        };
+        if path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(None);
+        }
+        let text = crate::folder::text(&path)?;
         let value: Value = serde_json::from_str(&text).with_context(place)?;
         let format = &value["format"];
         ensure!(*format == FORMAT, "{}: format {format}, want {FORMAT}", place());

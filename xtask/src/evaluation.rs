@@ -114,7 +114,7 @@ impl Evaluation {
     /// not fit.
     pub fn read(path: &Path) -> Result<Self> {
         let place = || path.display().to_string();
-        let bytes = std::fs::read(path).with_context(place)?;
+        let bytes = crate::folder::read(path)?;
         let value: Value = serde_json::from_slice(&bytes).with_context(place)?;
         let format = &value["format"];
         ensure!(

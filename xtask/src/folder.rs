@@ -1,8 +1,8 @@
-//! What lies in a folder.
+//! What lies in a folder, and what a file holds.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The files and folders right in a folder, in order.
 ///
@@ -31,6 +31,25 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Reads a regular file: a pipe would be waited for, and a device may never end.
+///
+/// # Errors
+/// Names the file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let place = || path.display().to_string();
+    let is_file = path.metadata().with_context(place)?.is_file();
+    ensure!(is_file, "{}: this is no regular file, and one was expected", place());
+    std::fs::read(path).with_context(place)
+}
+
+/// Reads a regular file of text.
+///
+/// # Errors
+/// As [`read`], and for bytes that are no text.
+pub fn text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).with_context(|| path.display().to_string())
+}
+
 /// Whether the name of a file ends in `.` and the extension.
 pub fn is(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|it| it == extension)
@@ -39,6 +58,18 @@ pub fn is(path: &Path, extension: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_file_is_not_waited_for() {
+        for path in ["/dev/zero", "."] {
+            let want = format!("{path}: this is no regular file, and one was expected");
+            assert_eq!(read(Path::new(path)).unwrap_err().to_string(), want);
+            let refused = crate::bnn::Bnn::at(path.into()).err().map(|error| error.to_string());
+            assert_eq!(refused, Some(want));
+        }
+        assert!(format!("{:#}", text(Path::new("no/file")).unwrap_err()).starts_with("no/file: "));
+    }
 
     #[test]
     fn files_are_found_at_any_depth_in_order() {

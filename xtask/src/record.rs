@@ -121,7 +121,7 @@ impl Record {
     /// Names the file, and the field that is missing or of the wrong type.
     pub fn read(path: &Path) -> Result<Self> {
         let place = || format!("{} is not a result of this version", path.display());
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text = crate::folder::text(path)?;
         let record: Self = serde_json::from_str(&text).with_context(place)?;
         ensure!(record.format == FORMAT, "{}: format {}, want {FORMAT}", place(), record.format);
         ensure!(!record.curve.is_empty(), "{}: the field `curve` is empty", place());

@@ -76,6 +76,14 @@ impl Frozen {
         envelope::write(KIND, &header, &tensors)
     }
 
+    /// Refuses what is no model by its first bytes, nine or more, and its size, before it is read.
+    ///
+    /// # Errors
+    /// [`Error::Format`].
+    pub fn look(first: &[u8], size: u64) -> Result<()> {
+        envelope::look(KIND, first, size)
+    }
+
     /// The network in the bytes of a model file; [`Frozen::load`] also tells whether they were verified.
     ///
     /// # Errors

@@ -114,6 +114,18 @@ fn headers_beyond_their_size_are_refused_before_they_are_parsed() {
         let error = Frozen::from_bytes(&bytes).unwrap_err().to_string();
         assert!(error.contains(&format!("a header of {size} bytes")), "{error}");
     }
+    let (bytes, mut zeros) = (small().to_bytes().unwrap(), [0; 9]);
+    Frozen::look(&bytes[..9], bytes.len() as u64).unwrap();
+    for (first, size, because) in [
+        (&bytes[..9], 100, "bytes in a file of 100)"),
+        (&zeros, 3 << 30, "(no header at its beginning)"),
+        (b"\0\0\0\x18ftypm", 3 << 30, "a header of 8104636986268057600 bytes, where"),
+    ] {
+        let error = Frozen::look(first, size).unwrap_err().to_string();
+        assert!(error.contains(because), "{error}");
+    }
+    zeros[8] = b'{';
+    Frozen::look(&zeros, 3 << 30).expect("the rest says what is wrong");
     let header = serde_json::json!({ "names": "a".repeat(4 << 20) });
     assert!(envelope::write("frozen", &header, &[]).is_err(), "what no reader would take");
     assert!(envelope::write("checkpoint", &header, &[]).is_ok());

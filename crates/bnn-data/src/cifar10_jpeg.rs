@@ -43,5 +43,7 @@ fn file(lookup: &Lookup) -> Result<PathBuf> {
 }
 
 fn load(lookup: &Lookup) -> Result<Dataset> {
-    class_folders::read(SOURCE.name, &file(lookup)?)
+    let path = file(lookup)?;
+    let data = class_folders::read(SOURCE.name, &path)?;
+    Ok(data.with_notes(PUBLISHED.note(SOURCE.name, &[path])?))
 }

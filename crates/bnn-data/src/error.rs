@@ -131,13 +131,20 @@ impl Error {
         Self::File { path: path.into(), source }
     }
 
+    /// What is wrong with an entry, whose name may have been made to move a terminal's cursor.
     pub(crate) fn entry(path: &Path, entry: impl Into<String>, why: String) -> Self {
-        Self::Entry { path: path.into(), entry: entry.into(), why }
+        Self::Entry { path: path.into(), entry: plain(&entry.into()), why: plain(&why) }
     }
 
     pub(crate) fn images(why: String) -> Self {
         Self::Images { why }
     }
+}
+
+/// A text with its control characters spelled out.
+fn plain(text: &str) -> String {
+    let spell = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(spell).collect()
 }
 
 fn list(folders: &[PathBuf]) -> String {

@@ -6,8 +6,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::gzip::{self, is_damage};
-use crate::{Error, Result};
+use crate::source::{Fault, Parsed, Source};
+use crate::{Error, Result, gzip, limits};
 
 /// An array of bytes with `D` dimensions, and the file that it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,28 +28,41 @@ impl<const D: usize> Idx<D> {
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read; [`Error::Damaged`] if it is not an IDX file of bytes
-    /// with `D` dimensions, is empty, too short, too long, or badly compressed.
+    /// with `D` dimensions, is empty, too short, too long, or badly compressed, or if its array is
+    /// larger than [`limits::DATA_SET`].
     pub fn read(path: &Path) -> Result<Self> {
-        let mut source = Source::open(path)?;
-        let dims = header(&mut source)?;
-        let size = dims.iter().try_fold(1_usize, |size, &dim| size.checked_mul(dim));
-        let Some(size) = size.filter(|&size| size <= isize::MAX as usize) else {
-            return Err(source.damaged(4, format!("{dims:?} is too large an array")));
+        Self::from_reader(path, gzip::open(path)?)
+    }
+
+    /// Reads what lies in a file, unpacked; `path` is its name in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_reader(path: &Path, reader: impl Read) -> Result<Self> {
+        let parsed = Self::parse(&mut Source::new(reader)).map_err(|fault| fault.of(path));
+        parsed.map(|(dims, bytes)| Self { path: path.into(), dims, bytes })
+    }
+
+    fn parse(source: &mut Source<impl Read>) -> Parsed<([usize; D], Vec<u8>)> {
+        let dims = header(source)?;
+        let size = dims.iter().try_fold(1_u64, |size, &dim| size.checked_mul(dim as u64));
+        let Some(size) = size.filter(|&size| size <= limits::DATA_SET) else {
+            return Err(Fault::Bad(4, format!("{dims:?} is too large an array")));
         };
         if let Some(axis) = dims.iter().position(|&dim| dim == 0) {
-            return Err(source.damaged(4 + 4 * axis, format!("dimension {axis} is 0")));
+            return Err(Fault::Bad(4 + 4 * axis as u64, format!("dimension {axis} is 0")));
         }
-        let bytes = source.take(size)?;
-        if !source.take(1)?.is_empty() {
+        let bytes = source.up_to(size)?;
+        let end = source.offset;
+        if !source.up_to(1)?.is_empty() {
             let why = format!("there are bytes behind the end of the array of {dims:?}");
-            return Err(source.damaged(Self::HEADER + size, why));
+            return Err(Fault::Bad(end, why));
         }
-        let idx = Self { path: path.into(), dims, bytes };
-        if idx.bytes.len() < size {
+        if (bytes.len() as u64) < size {
             let why = format!("the file ends here, {size} bytes of array were expected");
-            return Err(idx.damaged(idx.bytes.len(), why));
+            return Err(Fault::Bad(end, why));
         }
-        Ok(idx)
+        Ok((dims, bytes))
     }
 
     /// The error that the dimensions are wrong.
@@ -63,51 +76,18 @@ impl<const D: usize> Idx<D> {
     }
 }
 
-/// A file, unpacked while it is read.
-struct Source<'a> {
-    path: &'a Path,
-    reader: Box<dyn Read>,
-    /// Bytes read so far.
-    offset: usize,
-}
-
-impl<'a> Source<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let reader = gzip::open(path).map_err(|source| Error::file(path, source))?;
-        Ok(Self { path, reader, offset: 0 })
-    }
-
-    /// The next bytes: `count`, or fewer at the end of the file.
-    fn take(&mut self, count: usize) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = self.reader.by_ref().take(count as u64).read_to_end(&mut bytes);
-        self.offset += bytes.len();
-        match read {
-            Ok(_) => Ok(bytes),
-            Err(error) if is_damage(&error) => {
-                Err(self.damaged(self.offset, format!("gzip: {error}")))
-            }
-            Err(source) => Err(Error::file(self.path, source)),
-        }
-    }
-
-    fn damaged(&self, offset: usize, why: String) -> Error {
-        Error::Damaged { path: self.path.into(), offset: offset as u64, why }
-    }
-}
-
 /// Reads the magic number and the dimensions.
-fn header<const D: usize>(source: &mut Source<'_>) -> Result<[usize; D]> {
-    let bytes = source.take(4 + 4 * D)?;
+fn header<const D: usize>(source: &mut Source<impl Read>) -> Parsed<[usize; D]> {
+    let bytes = source.up_to(4 + 4 * D as u64)?;
     let magic = [0, 0, 8, D as u8];
     if bytes.len() >= 4 && bytes[..4] != magic {
         let got = &bytes[..4];
         let why = format!("an IDX file with {D} dimensions of bytes begins {magic:?}, not {got:?}");
-        return Err(source.damaged(0, why));
+        return Err(Fault::Bad(0, why));
     }
     if bytes.len() < 4 + 4 * D {
         let why = format!("the file ends here, {} bytes of header were expected", 4 + 4 * D);
-        return Err(source.damaged(bytes.len(), why));
+        return Err(Fault::Bad(source.offset, why));
     }
     Ok(std::array::from_fn(|axis| {
         let at = 4 + 4 * axis;

@@ -125,6 +125,18 @@ impl Images {
         [self.height, self.width, self.channels(), self.classes]
     }
 
+    /// Number of classes that have an image.
+    fn met(&self) -> usize {
+        let mut met = [false; 256];
+        self.labels.iter().for_each(|&label| met[usize::from(label)] = true);
+        met.iter().filter(|&&met| met).count()
+    }
+
+    /// Whether there are several images, all of them the same; the first that differs ends the look.
+    fn is_constant(&self) -> bool {
+        self.len() > 1 && self.pixels.rows().into_iter().all(|image| image == self.pixels.row(0))
+    }
+
     /// Feeds what makes these images to a digest.
     pub(crate) fn feed(&self, digest: &mut Sha256) {
         for size in self.shape().into_iter().chain([self.len()]) {
@@ -151,6 +163,8 @@ pub struct Dataset {
     class_names: Vec<String>,
     /// What made its bytes codes, if anything did.
     preparation: Option<Arc<Transform>>,
+    /// What its reader noticed.
+    notes: Vec<String>,
 }
 
 impl Dataset {
@@ -162,7 +176,8 @@ impl Dataset {
         assert_eq!(train.shape(), validation.shape(), "training and validation images differ");
         assert_eq!(train.shape(), test.shape(), "training and test images differ");
         let class_names = (0..train.classes()).map(|class| class.to_string()).collect();
-        Self { name: name.into(), train, validation, test, class_names, preparation: None }
+        let (name, preparation, notes) = (name.into(), None, vec![]);
+        Self { name, train, validation, test, class_names, preparation, notes }
     }
 
     /// The data set with all images turned into codes, in place where nobody shares them; the
@@ -206,6 +221,50 @@ impl Dataset {
     /// Names of the classes, in the order of their numbers.
     pub fn class_names(&self) -> Vec<String> {
         self.class_names.clone()
+    }
+
+    /// The same data set with further lines for whoever uses it.
+    pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
+    /// What should be told of it before it is used, a line each: what its reader noticed, sets whose
+    /// images are all the same, and sets to judge by that are of one class.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        let sets =
+            [("training", &self.train), ("validation", &self.validation), ("test", &self.test)];
+        for (set, images) in sets {
+            let count = images.len();
+            if images.is_constant() {
+                notes.push(format!("all {count} {set} images are the same, pixel by pixel"));
+            }
+            if count > 1 && images.met() == 1 && images.classes() > 1 {
+                let class = &self.class_names[usize::from(images.labels[0])];
+                notes.push(format!("all {count} {set} images are of one class, `{class}`"));
+            }
+        }
+        notes
+    }
+
+    /// Refuses training images of a single class: whatever is trained on them is never wrong, and has
+    /// learned nothing.
+    ///
+    /// # Errors
+    /// [`Error::Images`].
+    pub fn check_training(&self) -> Result<()> {
+        let (count, met) = (self.train.len(), self.train.met());
+        if met >= 2 {
+            return Ok(());
+        }
+        let class = self.train.labels.first().map(|&label| &self.class_names[usize::from(label)]);
+        let class = class.map_or_else(String::new, |class| format!(", `{class}`"));
+        let why = "there is nothing to tell apart; take images of two classes at least";
+        Err(Error::images(format!(
+            "the {count} training images of `{}` are of {met} class{class}: {why}",
+            self.name
+        )))
     }
 
     /// SHA-256 of everything but the names, in hexadecimal digits: which images a result is about.

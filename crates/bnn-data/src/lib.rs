@@ -29,9 +29,14 @@ mod svhn;
 mod archive;
 mod digest;
 mod gzip;
+pub mod limits;
 pub mod regular;
+mod source;
 
 mod error;
+
+#[cfg(fuzzing)]
+pub mod fuzz;
 
 pub use augment::Augment;
 pub use batches::{Batch, Batches, Last, Order, Plan};

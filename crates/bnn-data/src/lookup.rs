@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, regular};
 
 /// The folders that may hold data sets.
 ///
@@ -98,13 +98,20 @@ impl Lookup {
 }
 
 /// The file as it is called, or else with `.gz` behind.
+///
+/// # Errors
+/// [`Error::File`] where the system cannot tell, and for what lies there if neither is a regular file.
 pub(crate) fn find(folder: &Path, file: &str) -> Result<Option<PathBuf>> {
+    let mut other = None;
     for path in [folder.join(file), folder.join(format!("{file}.gz"))] {
-        if metadata(&path)?.is_some_and(|about| about.is_file()) {
-            return Ok(Some(path));
+        match metadata(&path)? {
+            Some(about) if about.is_file() => return Ok(Some(path)),
+            Some(_) => other = other.or(Some(path)),
+            None => {}
         }
     }
-    Ok(None)
+    // Nobody names a pipe or a folder so by accident: its kind is told, and it does not pass for absent.
+    other.map_or(Ok(None), |path| regular::open(&path).map(|_| Some(path)))
 }
 
 /// What lies at a path, if anything does.

@@ -85,7 +85,8 @@ fn load(lookup: &Lookup) -> Result<Dataset> {
     }
     let mut train = join(train_images, train_labels)?;
     let validation = train.split_off(count - count / VALIDATION_SHARE);
-    Ok(Dataset::new(SOURCE.name, train, validation, join(test_images, test_labels)?))
+    let data = Dataset::new(SOURCE.name, train, validation, join(test_images, test_labels)?);
+    Ok(data.with_notes(PUBLISHED.note(SOURCE.name, &files)?))
 }
 
 /// Images with their labels, both checked against each other.

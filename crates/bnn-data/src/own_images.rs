@@ -39,8 +39,9 @@ fn find(lookup: &Lookup) -> Result<PathBuf> {
 ///
 /// Half of such a folder counts: what it lacks is told when it is read.
 fn within(place: &Path) -> Result<Option<PathBuf>> {
-    let is_file = |path: &Path| Ok(metadata(path)?.is_some_and(|about| about.is_file()));
-    if is_file(place)? {
+    // What is neither a file nor a folder is refused by its kind where it is opened.
+    let is_there = |path: &Path| Ok(metadata(path)?.is_some_and(|about| !about.is_dir()));
+    if is_there(place)? {
         return Ok(Some(place.into()));
     }
     for folder in [place.to_path_buf(), place.join(SOURCE.name)] {
@@ -51,7 +52,7 @@ fn within(place: &Path) -> Result<Option<PathBuf>> {
         }
     }
     for archive in ["images.tar", "images.tar.gz"].map(|name| place.join(name)) {
-        if is_file(&archive)? {
+        if is_there(&archive)? {
             return Ok(Some(archive));
         }
     }

@@ -1,13 +1,12 @@
 //! Which files a data set consists of, where they are published, and how to tell the right ones.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::gzip::{self, is_damage};
-use crate::{Error, Result, digest};
+use crate::{Error, Result, digest, regular};
 
 /// The files of a data set.
 pub(crate) struct Published {
@@ -31,6 +30,30 @@ pub(crate) struct PublishedFile {
 }
 
 impl Published {
+    /// A line that says which of the files at these places, in their order, are not the published ones;
+    /// none if all are.
+    ///
+    /// They may be others on purpose: Fashion-MNIST has the names of MNIST.
+    ///
+    /// # Errors
+    /// [`Error::File`] if one cannot be read.
+    pub(crate) fn note(&self, set: &str, paths: &[PathBuf]) -> Result<Option<String>> {
+        let mut others = Vec::new();
+        for (file, path) in self.files.iter().zip(paths) {
+            if file.fault(path)?.is_some() {
+                others.push(file.name);
+            }
+        }
+        let (count, all) = (others.len(), self.files.len());
+        Ok((count > 0).then(|| {
+            format!(
+                "not the published files of `{set}`: {} ({count} of {all}); results are about these \
+                 images, `bnn data verify {set}` says what differs",
+                others.join(", "),
+            )
+        }))
+    }
+
     /// The names of the files.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.files.iter().map(|file| file.name).collect()
@@ -50,16 +73,21 @@ impl PublishedFile {
     /// [`Error::File`] if it cannot be read.
     pub(crate) fn fault(&self, path: &Path) -> Result<Option<String>> {
         let failed = |source| Error::file(path, source);
-        let mut content = self.content(path).map_err(failed)?.take(self.bytes + 1);
+        let mut content = self.content(path)?.take(self.bytes + 1);
         match measure(&mut content) {
             Ok((bytes, sha256)) => Ok(self.difference(bytes, &sha256)),
-            Err(error) if is_damage(&error) => Ok(Some(format!("gzip: {error}"))),
+            Err(error) if is_damage(&error) => Ok(Some(error.to_string())),
             Err(error) => Err(failed(error)),
         }
     }
 
-    fn content(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        if self.suffix.is_empty() { Ok(Box::new(File::open(path)?)) } else { gzip::open(path) }
+    /// What is compared: the file as it lies there, if the published one has this name, or else what it
+    /// unpacks to.
+    fn content(&self, path: &Path) -> Result<Box<dyn Read>> {
+        if self.suffix.is_empty() && path.file_name().is_some_and(|name| name == self.name) {
+            return Ok(Box::new(regular::open(path)?.0));
+        }
+        gzip::open(path)
     }
 
     /// At most one byte more than expected is read, whatever a file unpacks to.

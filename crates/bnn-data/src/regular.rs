@@ -9,6 +9,9 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// Bytes of a file that are looked at before the rest is read.
+pub const FIRST: u64 = 16;
+
 /// Opens a regular file, or what a link to one leads to; also returns its size in bytes.
 ///
 /// # Errors
@@ -16,11 +19,30 @@ use crate::{Error, Result};
 pub fn open(path: &Path) -> Result<(File, u64)> {
     let failed = |source| Error::file(path, source);
     let about = path.metadata().map_err(failed)?;
-    if !about.is_file() {
-        let why = format!("this is {}, and a regular file was expected", kind(&about));
-        return Err(failed(IoError::new(ErrorKind::InvalidInput, why)));
-    }
+    check_kind(path, &about)?;
     Ok((File::open(path).map_err(failed)?, about.len()))
+}
+
+/// Refuses what lies at a path that is to be written, unless it is a regular file, nothing, or a device,
+/// which answers at once and says itself what it does not take.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn check(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(about) if is_device(&about) => Ok(()),
+        Ok(about) => check_kind(path, &about),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::file(path, source)),
+    }
+}
+
+fn check_kind(path: &Path, about: &Metadata) -> Result<()> {
+    if about.is_file() {
+        return Ok(());
+    }
+    let why = format!("this is {}, and a regular file was expected", kind(about));
+    Err(Error::file(path, IoError::new(ErrorKind::InvalidInput, why)))
 }
 
 /// Reads a regular file of at most `most` bytes.
@@ -28,20 +50,36 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
 /// # Errors
 /// [`Error::File`] as [`open`] does, and for a larger file, before any of it is read.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let (file, size) = open(path)?;
+    read_if(path, most, |_, _| Ok(()))
+}
+
+/// The same of a file whose first bytes, [`FIRST`] of them where there are so many, and whose size
+/// `look` does not refuse.
+///
+/// # Errors
+/// As [`read`]; what `look` says, before the rest is read.
+pub fn read_if<E: From<Error>>(
+    path: &Path,
+    most: u64,
+    look: impl FnOnce(&[u8], u64) -> std::result::Result<(), E>,
+) -> std::result::Result<Vec<u8>, E> {
+    let (mut file, size) = open(path)?;
     let failed = |source| Error::file(path, source);
     let too_large = || {
         let why = format!("the file has more than the {most} bytes that such a file may have");
         failed(IoError::new(ErrorKind::FileTooLarge, why))
     };
     if size > most {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size as usize).map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
+    file.by_ref().take(FIRST).read_to_end(&mut bytes).map_err(failed)?;
+    look(&bytes, size)?;
+    let rest = size.saturating_sub(bytes.len() as u64);
+    bytes.try_reserve_exact(rest as usize).map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
     // It may grow while it is read.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most { Err(too_large()) } else { Ok(bytes) }
+    if bytes.len() as u64 > most { Err(too_large().into()) } else { Ok(bytes) }
 }
 
 /// What something that is not a regular file is called.
@@ -57,11 +95,21 @@ fn kind(about: &Metadata) -> &'static str {
             return "a pipe";
         } else if kind.is_socket() {
             return "a socket";
-        } else if kind.is_char_device() || kind.is_block_device() {
-            return "a device";
         }
     }
-    "no file of a known kind"
+    if is_device(about) { "a device" } else { "no file of a known kind" }
+}
+
+#[cfg(unix)]
+fn is_device(about: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = about.file_type();
+    kind.is_char_device() || kind.is_block_device()
+}
+
+#[cfg(not(unix))]
+fn is_device(_: &Metadata) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -86,6 +134,24 @@ mod tests {
     }
 
     #[test]
+    fn first_bytes_and_size_are_looked_at_before_the_rest_is_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("file");
+        std::fs::write(&path, *b"twenty bytes of text").unwrap();
+        let look = |first: &[u8], size| {
+            assert_eq!((first, size), (&b"twenty bytes of "[..], 20));
+            Ok::<_, Error>(())
+        };
+        assert_eq!(read_if(&path, 20, look).unwrap(), b"twenty bytes of text");
+        std::fs::write(&path, *b"short").unwrap();
+        assert_eq!(read(&path, 20).unwrap(), b"short");
+        File::options().write(true).open(&path).unwrap().set_len(200 << 30).unwrap();
+        let refuse = |_: &[u8], size| Err(Error::images(format!("{size} bytes")));
+        let why = read_if(&path, u64::MAX, refuse).unwrap_err().to_string();
+        assert_eq!(why, "images: 214748364800 bytes");
+    }
+
+    #[test]
     fn what_is_no_regular_file_is_refused_by_its_kind() {
         let temp = tempfile::tempdir().unwrap();
         let but = |kind| format!("this is {kind}, and a regular file was expected");
@@ -99,6 +165,9 @@ mod tests {
             let pipe = temp.path().join("pipe");
             assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
             assert_eq!(refused(&pipe), but("a pipe"));
+            assert!(check(&pipe).is_err());
+            assert!(check(Path::new("/dev/full")).is_ok());
+            assert!(check(&temp.path().join("nothing")).is_ok());
         }
     }
 }

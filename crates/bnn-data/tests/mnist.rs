@@ -201,6 +201,35 @@ fn files_are_compared_with_the_published_ones() {
 }
 
 #[test]
+fn other_files_of_the_right_form_are_told() {
+    let data = read(intact().path()).unwrap();
+    let [published, ..] = &data.notes()[..] else { panic!("{:?}", data.notes()) };
+    let want = format!(
+        "not the published files of `mnist`: {} (4 of 4); results are about these images, \
+         `bnn data verify mnist` says what differs",
+        FILES.join(", "),
+    );
+    assert_eq!(*published, want);
+    let zeros = [header(&[3, 2, 3]), vec![0; 18]].concat();
+    let notes = read(folder(2, &zeros).path()).unwrap().notes();
+    assert_eq!(notes[1], "all 3 test images are the same, pixel by pixel");
+}
+
+#[test]
+fn one_class_is_nothing_to_train_on() {
+    let data = read(intact().path()).unwrap();
+    assert!(data.check_training().is_ok());
+    let one = [header(&[12]), vec![7; 12]].concat();
+    let data = read(folder(1, &one).path()).unwrap();
+    let error = data.check_training().unwrap_err().to_string();
+    let want = "images: the 10 training images of `mnist` are of 1 class, `7`: there is nothing to \
+                tell apart; take images of two classes at least";
+    assert_eq!(error, want);
+    let notes = data.notes();
+    assert!(notes.contains(&"all 10 training images are of one class, `7`".into()), "{notes:?}");
+}
+
+#[test]
 fn the_catalogue_says_where_it_is() {
     let folder = intact();
     let lookup = Lookup { env: Some(folder.path().into()), ..Lookup::default() };
@@ -223,6 +252,7 @@ fn mnist_is_what_it_was_in_1998() {
     let sizes = [&data.train, &data.validation, &data.test].map(|images| images.len());
     assert_eq!(sizes, [50_000, 10_000, 10_000]);
     verify("mnist", &Lookup::new(None)).unwrap().result().unwrap();
+    assert!(data.notes().is_empty(), "{:?}", data.notes());
     assert_eq!(data.train.labels[..5], [5, 0, 4, 1, 9]);
     assert_eq!(data.validation.labels[..5], [3, 8, 6, 9, 6]);
     assert_eq!(data.test.labels[..5], [7, 2, 1, 0, 4]);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bnn_core::envelope::{self, Opened, Tensor};
 use bnn_core::{Error as CoreError, Matrix, Param, Running, TrainBackend};
+use bnn_data::limits;
 use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
@@ -86,12 +87,21 @@ pub fn read<B: TrainBackend>(
     facts: &Facts<'_>,
     net: &mut Net<B>,
 ) -> Result<Read> {
-    let bytes = file::read(path)?;
+    let look = |first: &[u8], size| envelope::look(KIND, first, size).map_err(damage(path));
+    parse((path, &file::read(path, limits::CHECKPOINT, look)?), backend, identity, facts, net)
+}
+
+/// The same of a file's name and bytes.
+pub(crate) fn parse<B: TrainBackend>(
+    (path, bytes): (&Path, &[u8]),
+    backend: &B,
+    identity: &Identity,
+    facts: &Facts<'_>,
+    net: &mut Net<B>,
+) -> Result<Read> {
     let foreign = |why: String| Error::Checkpoint { path: path.into(), why };
-    let damaged = |error: CoreError| {
-        foreign(format!("{error}; remove it to start anew, or name another folder"))
-    };
-    let file: Opened<'_, Value> = envelope::read(KIND, &bytes).map_err(damaged)?;
+    let damaged = damage(path);
+    let file: Opened<'_, Value> = envelope::read(KIND, bytes).map_err(damaged)?;
     let header = header(&file.header).map_err(foreign)?;
     if let Some(what) = header.identity.difference(identity) {
         return Err(foreign(format!(
@@ -115,6 +125,14 @@ pub fn read<B: TrainBackend>(
     progress.model = model.map(|[byte]| byte).collect();
     facts.check(&progress).map_err(|why| damaged(CoreError::format("progress", why)))?;
     Ok(Read { progress, verified: file.verified() })
+}
+
+/// The error of a damaged file.
+fn damage(path: &Path) -> impl Fn(CoreError) -> Error + Copy {
+    |error| {
+        let why = format!("{error}; remove it to start anew, or name another folder");
+        Error::Checkpoint { path: path.into(), why }
+    }
 }
 
 /// The header, or why there is none that this version can go on from.

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use bnn_data::{Error as DataError, regular};
+
 use crate::{Error, Result};
 
 /// Behind the name of a file that is being written.
@@ -12,20 +14,31 @@ pub const PART: &str = ".part";
 /// Name of the file that is locked to keep other processes out of a folder.
 pub(crate) const LOCK: &str = ".lock";
 
-/// Reads a file.
+/// Reads a regular file of at most `most` bytes, whose first bytes and size `look` does not refuse.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, or if it is a pipe, a device or another thing without an end.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    bnn_data::regular::read(path, u64::MAX).map_err(|error| match error {
-        bnn_data::Error::File { path, source } => Error::File { path, source },
-        other => other.into(),
+/// [`Error::File`] if it cannot be read, is larger, or is no regular file; what `look` says.
+pub fn read(
+    path: &Path,
+    most: u64,
+    look: impl FnOnce(&[u8], u64) -> Result<()>,
+) -> Result<Vec<u8>> {
+    regular::read_if(path, most, look).map_err(|error| match error {
+        Error::Data(data) => of_data(data),
+        other => other,
     })
+}
+
+fn of_data(error: DataError) -> Error {
+    match error {
+        DataError::File { path, source } => Error::File { path, source },
+        other => other.into(),
+    }
 }
 
 /// Whether a file of these bytes lies at a path.
 pub(crate) fn is_file(path: &Path, bytes: &[u8]) -> bool {
-    read(path).is_ok_and(|there| there == bytes)
+    regular::read(path, bytes.len() as u64).is_ok_and(|there| there == bytes)
 }
 
 /// Whether something lies at a path.
@@ -50,7 +63,8 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
 /// overwritten by the next; the lock of a run's [`Folder`](crate::Folder) keeps two from sharing it.
 ///
 /// # Errors
-/// [`Error::File`] if the folder is not writable or the disk is full; the old file is untouched.
+/// [`Error::File`] if the folder is not writable, the disk is full, or a pipe lies in the place of the
+/// part; the old file is untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_by(&part(path), path, bytes)
 }
@@ -60,11 +74,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write`].
 pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    if path_is_special(part) {
-        let why =
-            "something that is not a regular file lies where it is to be written first; remove it";
-        return Err(Error::file(part, IoError::new(ErrorKind::AlreadyExists, why)));
-    }
+    regular::check(part).map_err(of_data)?; // a pipe would wait for a reader
     let write = || {
         let mut file = File::create(part)?;
         file.write_all(bytes)?;
@@ -75,11 +85,6 @@ pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = std::fs::remove_file(part); // the first error is the one to tell
         Error::file(path, remedied(source))
     })
-}
-
-/// Whether a pipe, a socket or a device lies at a path: opening it could wait for ever.
-fn path_is_special(path: &Path) -> bool {
-    path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir())
 }
 
 /// An error of writing, with what to do where there is no room.
@@ -119,10 +124,7 @@ pub(crate) fn part(path: &Path) -> PathBuf {
 /// # Errors
 /// [`Error::File`].
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
-    if path_is_special(path) {
-        let why = "something that is not a regular file lies where a lock should be; remove it";
-        return Err(Error::file(path, IoError::new(ErrorKind::AlreadyExists, why)));
-    }
+    regular::check(path).map_err(of_data)?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     file.map_err(|source| Error::file(path, remedied(source)))
 }

@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use bnn_data::limits;
+
 use crate::{Error, Result, file};
 
 /// Name of the frozen model in the folder of a run.
@@ -157,11 +159,16 @@ impl Folder {
     /// [`Error::File`] also if a spec lies there that no run has written.
     pub(crate) fn write_spec(&self, text: &str) -> Result<()> {
         let path = self.path.join(SPEC_FILE);
-        if file::is_there(&path)? && !file::read(&path)?.starts_with(SPEC_HEAD.as_bytes()) {
+        if file::is_there(&path)? && !is_of_run(&path)? {
             let why = "a spec of your own lies where the run would write its own; name another folder \
                        with --out";
             return Err(Error::file(path, std::io::Error::new(ErrorKind::AlreadyExists, why)));
         }
         file::write(&path, text.as_bytes())
     }
+}
+
+/// Whether a spec is one that a run has written.
+fn is_of_run(path: &Path) -> Result<bool> {
+    Ok(file::read(path, limits::SPEC, |_, _| Ok(()))?.starts_with(SPEC_HEAD.as_bytes()))
 }

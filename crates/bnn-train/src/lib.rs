@@ -29,6 +29,9 @@ mod sound;
 
 mod error;
 
+#[cfg(fuzzing)]
+pub mod fuzz;
+
 pub use error::{Error, Result};
 pub use folder::{CHECKPOINT_FILE, EVALUATION_FILE, Folder, HISTORY_FILE, MODEL_FILE, SPEC_FILE};
 pub use judged::{Judged, Mistake};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bnn_core::envelope::{self, Opened, Tensor};
 use bnn_core::{Error as CoreError, Frozen, Preprocess};
 use bnn_data::preprocess::{Parts, Step, Transform, Whitening, key};
-use bnn_data::{Dataset, Error as DataError, Images, regular};
+use bnn_data::{Dataset, Error as DataError, Images, limits};
 use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ fn fit(steps: &[Step], images: &Images, care: &Care<'_>) -> Result<Transform> {
 pub fn for_model(network: &Frozen, model: &Path) -> Result<Option<Transform>> {
     let Some(done) = &network.preprocess else { return Ok(None) };
     let at = |path: &Path, why: String| Error::Preprocess { path: path.into(), why };
-    let steps = parse(&done.steps).map_err(|why| at(model, why))?;
+    let steps = steps_of(&done.steps).map_err(|why| at(model, why))?;
     let beside = model.with_file_name(file_name(&done.digest));
     let (path, transform) = if whitens(&steps) {
         if !file::is_there(&beside)? {
@@ -225,8 +225,7 @@ pub(crate) fn remove_others(transform: Option<&Transform>, folder: &Path) -> Res
     let entries = entries.map_err(|source| failed(folder, source))?;
     let paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
     let (fits, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_fit(path));
-    let Ok(named) = others.iter().map(|path| fit_of(path)).collect::<std::io::Result<Vec<_>>>()
-    else {
+    let Ok(named) = others.iter().map(|path| fit_of(path)).collect::<Result<Vec<_>>>() else {
         return Ok(());
     };
     let own = transform.map(|transform| file_name(transform.digest()));
@@ -247,12 +246,16 @@ fn is_fit(path: &Path) -> bool {
 }
 
 /// The name of the fit that a model wants beside it; none for what is no model.
-fn fit_of(path: &Path) -> std::io::Result<Option<String>> {
+fn fit_of(path: &Path) -> Result<Option<String>> {
     let checkpoint = path.ends_with(CHECKPOINT_FILE); // hundreds of megabytes, and of this run
     if checkpoint || path.extension() != Some(OsStr::new("safetensors")) {
         return Ok(None);
     }
-    let bytes = regular::read(path, u64::MAX).map_err(std::io::Error::other)?;
+    let look = |first: &[u8], size| Ok(Frozen::look(first, size)?);
+    let bytes = match file::read(path, limits::MODEL, look) {
+        Err(Error::Backend(_)) => return Ok(None),
+        read => read?,
+    };
     let model = Frozen::from_bytes(&bytes).ok();
     Ok(model.and_then(|model| model.preprocess).map(|done| file_name(&done.digest)))
 }
@@ -319,11 +322,11 @@ fn store(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     file::write_by(&folder.join(part), path, bytes) // the lock is held until here
 }
 
-fn parse(steps: &[String]) -> std::result::Result<Vec<Step>, String> {
+fn steps_of(steps: &[String]) -> std::result::Result<Vec<Step>, String> {
     steps.iter().map(|step| step.parse()).collect()
 }
 
-fn to_bytes(transform: &Transform, key: Option<String>) -> Result<Vec<u8>> {
+pub(crate) fn to_bytes(transform: &Transform, key: Option<String>) -> Result<Vec<u8>> {
     let Parts { size, limit, whitenings, .. } = transform.parts();
     let Preprocess { steps, digest, .. } = record(transform);
     let (height, width, channels) = *size;
@@ -345,23 +348,36 @@ fn tensor<'a>(name: String, shape: &[usize], numbers: impl Iterator<Item = &'a f
 
 /// A transform, and what it was fitted to if the file tells.
 fn read(path: &Path, remedy: &str) -> Result<(Transform, Option<String>)> {
-    let bytes = file::read(path)?;
-    let damaged = |why: String| Error::Preprocess {
-        path: path.into(),
-        why: format!("no fitted preprocessing, or a damaged one ({why}); {remedy}"),
+    let look = |first: &[u8], size| {
+        envelope::look(KIND, first, size).map_err(|error| damaged(path, &error.to_string(), remedy))
     };
+    parse(path, &file::read(path, limits::FITTED, look)?, remedy)
+}
+
+/// The same of what lies in a file.
+pub(crate) fn parse(
+    path: &Path,
+    bytes: &[u8],
+    remedy: &str,
+) -> Result<(Transform, Option<String>)> {
+    let damaged = |why: &str| damaged(path, why, remedy);
     let opened: Opened<'_, Header> =
-        envelope::read(KIND, &bytes).map_err(|error| damaged(error.to_string()))?;
-    let transform = transform(&opened).map_err(|error| damaged(error.to_string()))?;
+        envelope::read(KIND, bytes).map_err(|error| damaged(&error.to_string()))?;
+    let transform = transform(&opened).map_err(|error| damaged(&error.to_string()))?;
     if transform.digest() != opened.header.digest {
-        return Err(damaged("its digest is not that of its numbers".into()));
+        return Err(damaged("its digest is not that of its numbers"));
     }
     Ok((transform, opened.header.key))
 }
 
+fn damaged(path: &Path, why: &str, remedy: &str) -> Error {
+    let why = format!("no fitted preprocessing, or a damaged one ({why}); {remedy}");
+    Error::Preprocess { path: path.into(), why }
+}
+
 fn transform(file: &Opened<'_, Header>) -> Result<Transform> {
     let Header { steps, height, width, channels, limit, .. } = &file.header;
-    let steps = parse(steps).map_err(|why| CoreError::format("steps", why))?;
+    let steps = steps_of(steps).map_err(|why| CoreError::format("steps", why))?;
     let count = steps.iter().filter(|step| matches!(step, Step::Zca { .. })).count();
     let whitenings = (0..count).map(|index| {
         let (name, mean) = (format!("{index}.matrix"), format!("{index}.mean"));

@@ -94,7 +94,8 @@ impl Observer for () {}
 /// [`Error::Spec`] if the spec is not sound, if spec and data do not fit, or if the images are not
 /// [prepared](crate::preprocess::prepare) as the spec says; [`Error::Memory`] if it takes more than is
 /// free; [`Error::Occupied`] if the folder holds a finished run; [`Error::Diverged`], [`Error::File`],
-/// [`Error::Checkpoint`], [`Error::Interrupted`]; what the backend or the data set says.
+/// [`Error::Checkpoint`], [`Error::Interrupted`]; [`Error::Data`] for training images of one class, and
+/// what the data set says; what the backend says.
 pub fn run<B: FloatBackend>(
     backend: &B,
     spec: &Spec,
@@ -121,7 +122,8 @@ pub fn run<B: FloatBackend>(
 ///
 /// # Errors
 /// [`Error::Spec`] if the spec is not sound or does not fit, if there are no images to choose the best
-/// epoch by or to judge it by, or if images that are not to be trained on were fitted to.
+/// epoch by or to judge it by, or if images that are not to be trained on were fitted to;
+/// [`Error::Data`] for training images of one class.
 pub fn trained_on(spec: &Spec, mut data: Dataset) -> Result<Dataset> {
     spec.check()?;
     spec.train.check_images(&data.train)?;
@@ -130,9 +132,16 @@ pub fn trained_on(spec: &Spec, mut data: Dataset) -> Result<Dataset> {
             return Err(Error::spec("data", format!("`{}` has no {what} images", data.name)));
         }
     }
-    let Some(samples) = spec.train.samples.filter(|&samples| samples < data.train.len()) else {
-        return Ok(data);
-    };
+    let fewer = spec.train.samples.filter(|&samples| samples < data.train.len());
+    if let Some(samples) = fewer {
+        take(samples, &mut data)?;
+    }
+    data.check_training()?;
+    Ok(data)
+}
+
+/// Leaves so many images to train on.
+fn take(samples: usize, data: &mut Dataset) -> Result<()> {
     if data.preparation().is_some() {
         let why = format!(
             "{samples} images are to be trained on, and {} were prepared; take as many of them first, \
@@ -142,7 +151,7 @@ pub fn trained_on(spec: &Spec, mut data: Dataset) -> Result<Dataset> {
         return Err(Error::spec("train.samples", why));
     }
     data.train.truncate(samples);
-    Ok(data)
+    Ok(())
 }
 
 /// The images of a data set, as a network reads them.

@@ -428,8 +428,9 @@ fn a_run_that_goes_on_writes_its_fit_before_its_model() {
     fs::remove_file(&model).unwrap();
     let kept = fits(folder.path());
     fs::remove_file(folder.path().join(&kept[0])).unwrap();
-    fs::create_dir(folder.path().join(format!("{MODEL_FILE}.part"))).unwrap();
-    assert!(matches!(go(true), Error::File { path, .. } if path == model));
+    let part = folder.path().join(format!("{MODEL_FILE}.part"));
+    fs::create_dir(&part).unwrap();
+    assert!(matches!(go(true), Error::File { path, .. } if path == part));
     assert_eq!(fits(folder.path()), kept);
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bnn_core::Input;
+use bnn_data::{Error as Data, limits, regular};
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 
 /// What every JPEG file begins with.
@@ -49,7 +50,15 @@ pub fn read(path: &Path, input: Input) -> Result<Vec<u8>> {
     if path.is_dir() {
         bail!("this is a folder; name the images in it, such as {}", path.join("*.png").display());
     }
-    decode(&std::fs::read(path)?, input)
+    decode(&read_file(path)?, input)
+}
+
+/// What a regular file holds; the error has no name of the file.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    regular::read(path, limits::IMAGE_FILE).map_err(|error| match error {
+        Data::File { source, .. } => source.into(),
+        other => other.into(),
+    })
 }
 
 fn decode(bytes: &[u8], input: Input) -> Result<Vec<u8>> {

@@ -105,7 +105,7 @@ impl Bench {
     /// Names the file, and the field that is missing or of the wrong type.
     pub fn read(path: &Path) -> Result<Self> {
         let place = || format!("{} is not a result of this version", path.display());
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text = crate::folder::text(path)?;
         let bench: Self = serde_json::from_str(&text).with_context(place)?;
         ensure!(bench.format == FORMAT, "{}: format {}, want {FORMAT}", place(), bench.format);
         let Timings { product, cases, network, .. } = &bench.timings;

@@ -125,7 +125,7 @@ pub fn read(root: &Path, tier: &str, backend: Option<&str>) -> Result<Vec<Plan>>
 
 fn plan(path: &Path, tier: &str, gpu: Option<&str>) -> Result<Option<Plan>> {
     let place = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(place)?;
+    let text = crate::folder::text(path)?;
     let File { name, title, paper, tier: tiers, cuda } =
         toml::from_str(&text).with_context(place)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();

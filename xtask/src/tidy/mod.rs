@@ -9,12 +9,21 @@ mod tokens;
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::folder;
 
 /// The folders of the repository; nothing is read in others.
-const FOLDERS: [&str; 6] = ["benches", "crates", "docs", "experiments", "results", "xtask"];
+const FOLDERS: [&str; 8] = [
+    "benches",
+    "crates",
+    "docs",
+    "experiments",
+    "fuzz/examples",
+    "fuzz/targets",
+    "results",
+    "xtask",
+];
 
 /// A text file of the repository.
 struct Source {
@@ -94,7 +103,7 @@ fn sources(root: &Path) -> Result<Vec<Source>> {
 }
 
 fn source(root: &Path, path: &Path) -> Result<Source> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = folder::text(path)?;
     let path = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     Ok(Source { path: parts.join("/"), text })

@@ -1,12 +1,11 @@
 //! The six files of CIFAR-10, in their archive or unpacked.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{FILES, Fault, PUBLISHED, SOURCE};
-use crate::archive::{self, Entry};
-use crate::gzip::{self, is_damage};
-use crate::{Error, Lookup, Result};
+use super::{COUNT, FILES, PUBLISHED, RECORD, SOURCE, Take};
+use crate::archive::{self, Content, Entry, Filter};
+use crate::source::Source;
+use crate::{Error, Lookup, Result, gzip, limits};
 
 /// The folder within the archive.
 const INNER: &str = "cifar-10-batches-bin";
@@ -49,19 +48,10 @@ impl Files {
     ///
     /// # Errors
     /// Of reading; what `take` finds wrong, with its place.
-    pub(super) fn each(
-        &self,
-        mut take: impl FnMut(&str, &[u8]) -> std::result::Result<(), Fault>,
-    ) -> Result<()> {
+    pub(super) fn each(&self, take: Take<'_>) -> Result<()> {
         match self {
             Self::Packed(path) => {
-                let mut entries = archive::read(path)?.files;
-                for name in FILES {
-                    let Entry { place, bytes } = pick(path, &mut entries, name)?;
-                    let located =
-                        |(at, why)| Error::entry(path, place, format!("byte {at}: {why}"));
-                    take(name, &bytes).map_err(located)?;
-                }
+                each_of(path, archive::read(path, &FILTER)?, take)?;
             }
             Self::Loose(_, paths) => {
                 for (name, path) in FILES.iter().zip(paths) {
@@ -74,25 +64,42 @@ impl Files {
     }
 }
 
+/// The six files, whatever folder they lie in; each is half as long as it may be.
+pub(super) const FILTER: Filter = Filter {
+    take: |place| Ok(FILES.contains(&file_name(place))),
+    folder: |_| false,
+    look: |_| Ok(()),
+    file: limits::IMAGE_FILE,
+    all: FILES.len() as u64 * limits::IMAGE_FILE,
+};
+
+fn file_name(place: &str) -> &str {
+    place.rsplit('/').next().unwrap_or(place)
+}
+
+/// The same of the archive at `path`.
+pub(super) fn each_of(path: &Path, content: Content, take: Take<'_>) -> Result<()> {
+    let mut entries = content.files;
+    for name in FILES {
+        let Entry { place, bytes } = pick(path, &mut entries, name)?;
+        let located = |(at, why)| Error::entry(path, place, format!("byte {at}: {why}"));
+        take(name, &bytes).map_err(located)?;
+    }
+    Ok(())
+}
+
 /// Takes a file out of those of an archive, whatever folder it lies in.
 fn pick(path: &Path, entries: &mut Vec<Entry>, name: &str) -> Result<Entry> {
-    let this = |entry: &Entry| entry.place.rsplit('/').next() == Some(name);
-    match entries.iter().position(this) {
+    match entries.iter().position(|entry| file_name(&entry.place) == name) {
         Some(at) => Ok(entries.swap_remove(at)),
         None => Err(Error::entry(path, name, "the archive lacks this file".into())),
     }
 }
 
+/// What a file holds, up to one byte more than it should.
 fn unpacked(path: &Path) -> Result<Vec<u8>> {
-    let failed = |source| Error::file(path, source);
-    let mut bytes = Vec::new();
-    match gzip::open(path).map_err(failed)?.read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) if is_damage(&error) => {
-            Err(damaged(path, bytes.len(), format!("gzip: {error}")))
-        }
-        Err(error) => Err(failed(error)),
-    }
+    let mut source = Source::new(gzip::open(path)?);
+    source.up_to((COUNT * RECORD) as u64 + 1).map_err(|fault| fault.of(path))
 }
 
 fn damaged(path: &Path, offset: usize, why: String) -> Error {

@@ -9,10 +9,10 @@ mod files;
 #[cfg(test)]
 mod tests;
 
-use crate::Result;
 use crate::catalog::Source;
 use crate::images::{Dataset, Images};
 use crate::published::{Published, PublishedFile};
+use crate::{Lookup, Result};
 
 use files::Files;
 
@@ -22,7 +22,7 @@ pub(crate) const SOURCE: Source = Source {
     about: "objects and animals, 32 x 32 colours: 45,000 + 5,000 + 10,000 images",
     published: Some(&PUBLISHED),
     place: |lookup| Ok(Files::find(lookup)?.place().display().to_string()),
-    load: |lookup| read(&Files::find(lookup)?, 10_000),
+    load,
 };
 
 /// The archive; the files in it are read as well where it was unpacked.
@@ -62,13 +62,45 @@ const AREA: usize = SIDE * SIDE;
 /// A label and three planes.
 const RECORD: usize = 1 + 3 * AREA;
 
+/// Images of a file.
+const COUNT: usize = 10_000;
+
 /// One in so many training images is for validation.
 const VALIDATION_SHARE: usize = 10;
 
+/// Only the archive is known by its digest, not the files in it.
+fn load(lookup: &Lookup) -> Result<Dataset> {
+    let files = Files::find(lookup)?;
+    let data = read(&files, COUNT)?;
+    match files {
+        Files::Packed(path) => Ok(data.with_notes(PUBLISHED.note(SOURCE.name, &[path])?)),
+        Files::Loose(..) => Ok(data),
+    }
+}
+
 /// Reads files of `count` images each.
 fn read(files: &Files, count: usize) -> Result<Dataset> {
+    dataset(count, |take| files.each(take))
+}
+
+/// The same of an archive in memory.
+#[cfg(fuzzing)]
+pub(crate) fn read_archive(
+    path: &std::path::Path,
+    reader: impl std::io::Read,
+    count: usize,
+) -> Result<Dataset> {
+    let content = crate::archive::parse(path, reader, &files::FILTER)?;
+    dataset(count, |take| files::each_of(path, content, take))
+}
+
+/// Takes name and bytes of a file.
+type Take<'a> = &'a mut dyn FnMut(&str, &[u8]) -> std::result::Result<(), Fault>;
+
+/// The data set of files of `count` images each, which `each` hands over.
+fn dataset(count: usize, each: impl FnOnce(Take<'_>) -> Result<()>) -> Result<Dataset> {
     let (mut train, mut test) = (Album::default(), Album::default());
-    files.each(|name, bytes| {
+    each(&mut |name, bytes| {
         let album = if name == FILES[5] { &mut test } else { &mut train };
         album.append(bytes, count)
     })?;
@@ -102,7 +134,7 @@ impl Album {
         if bytes.len() > want {
             return Err((want, format!("there are bytes behind the end of the {count} images")));
         }
-        self.pixels.reserve(count * 3 * AREA);
+        self.pixels.reserve(want);
         for (number, record) in bytes.chunks_exact(RECORD).enumerate() {
             let (&label, planes) = record.split_first().expect("a record begins with its label");
             if usize::from(label) >= CLASSES.len() {

@@ -10,7 +10,7 @@ use super::*;
 use crate::{Error, Lookup, catalog, load};
 
 /// Images per file.
-const COUNT: usize = 4;
+const FEW: usize = 4;
 
 /// A file whose images are numbered from `first` on; the planes of an image hold its number, twice
 /// the number, and the place.
@@ -20,7 +20,7 @@ fn file(first: u8) -> Vec<u8> {
         let planes = [number, 2 * number].into_iter().flat_map(|byte| [byte; AREA]);
         [number % 10].into_iter().chain(planes).chain(place)
     };
-    (first..first + COUNT as u8).flat_map(record).collect()
+    (first..first + FEW as u8).flat_map(record).collect()
 }
 
 /// The six files, one of them replaced.
@@ -69,7 +69,7 @@ fn lookup(folder: &TempDir) -> Lookup {
 }
 
 fn read_in(folder: &TempDir) -> Result<Dataset> {
-    read(&Files::find(&lookup(folder))?, COUNT)
+    read(&Files::find(&lookup(folder))?, FEW)
 }
 
 /// Asserts that the set with one file replaced is refused at a byte of that file, packed and not.

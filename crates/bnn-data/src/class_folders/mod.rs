@@ -2,19 +2,20 @@
 //!
 //! Images are PNG or JPEG files, `train/<class>/<file>` and `test/<class>/<file>`; the archive may
 //! be compressed with gzip. Classes are numbered in the order of their names.
-//! The validation images are the last tenth of each class of `train`, by the order of file names.
+//! The validation images are those of `val/<class>/` (or `valid`, or `validation`) where there is such a
+//! folder, and otherwise the last tenth of each class of `train`, by the order of file names.
 //! In each of the three sets the classes take turns, so that the first images of a set are of all
 //! classes alike.
 
 mod folder;
-mod picture;
+pub(crate) mod picture;
 mod shelf;
 
 use std::path::{Path, PathBuf};
 
-use crate::archive::{self, Entry};
+use crate::archive::{self, Content, Entry, Filter};
 use crate::images::{Dataset, Images};
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 
 use picture::Size;
 use shelf::{Shelf, Split};
@@ -24,7 +25,10 @@ const VALIDATION_SHARE: usize = 10;
 
 /// Reads the data set that lies at `path`, a folder or an archive, and calls it `name`.
 ///
-/// Files beside `train` and `test`, and whatever has a name that begins with a dot, are left out.
+/// Files beside these folders are left out, and so are, wherever they lie, names that begin with a dot
+/// and what systems leave behind (`Thumbs.db`, `desktop.ini`, `__MACOSX`), which a
+/// [note](Dataset::notes) counts.
+/// A file has at most [`limits::IMAGE_FILE`] bytes, all have at most [`limits::DATA_SET`].
 /// Samples of 16 bits keep their upper half, palettes are expanded.
 ///
 /// # Errors
@@ -33,13 +37,37 @@ const VALIDATION_SHARE: usize = 10;
 /// another size than the first one, transparency, a class without images or with too few to choose
 /// by, and one that is in `train` or `test` alone.
 pub fn read(name: &str, path: &Path) -> Result<Dataset> {
-    let content = if path.is_dir() { folder::read(path)? } else { archive::read(path)? };
+    let content =
+        if path.is_dir() { folder::read(path, &FILTER)? } else { archive::read(path, &FILTER)? };
+    develop(name, path, content)
+}
+
+/// What is an image, by its place and its first bytes.
+pub(crate) const FILTER: Filter = Filter {
+    take: shelf::is_image,
+    folder: shelf::is_class,
+    look: |first| match first {
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, ..] => Ok(()),
+        [] => Err("the file is empty".into()),
+        _ => Err("neither a PNG nor a JPEG image, by its first bytes".into()),
+    },
+    file: limits::IMAGE_FILE,
+    all: limits::DATA_SET,
+};
+
+/// Turns the content of a folder or an archive into a data set.
+pub(crate) fn develop(name: &str, path: &Path, content: Content) -> Result<Dataset> {
     let refuse = |(entry, why): (String, String)| Error::entry(path, entry, why);
-    let Shelf { classes, train, test } = Shelf::sort(content).map_err(refuse)?;
-    let (train, validation) = part(train).map_err(refuse)?;
+    let note = content.strays.note();
+    let Shelf { classes, train, test, validation } = Shelf::sort(content).map_err(refuse)?;
+    let (train, validation) = match validation {
+        Some(validation) => (train, validation),
+        None => part(train).map_err(refuse)?,
+    };
     let mut album = Album { path: path.into(), classes: classes.len(), first: None };
     let (train, validation) = (album.develop(train)?, album.develop(validation)?);
-    Ok(Dataset::new(name, train, validation, album.develop(test)?).with_class_names(classes))
+    let data = Dataset::new(name, train, validation, album.develop(test)?);
+    Ok(data.with_class_names(classes).with_notes(note))
 }
 
 /// Takes the validation images off the end of every class.

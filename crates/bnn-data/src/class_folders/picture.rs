@@ -14,7 +14,7 @@ const LIMIT: usize = 1024;
 
 /// Size of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
+pub(crate) struct Size {
     pub(super) height: usize,
     pub(super) width: usize,
     /// 1 for grey, 3 for colours.
@@ -32,7 +32,7 @@ impl fmt::Display for Size {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Size, Vec<u8>), String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Size, Vec<u8>), String> {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => png(bytes),
         [0xff, 0xd8, ..] => jpeg(bytes),

@@ -1,6 +1,6 @@
 //! Files sorted into splits and classes by the folders that they lie in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::archive::{Content, Entry};
 
@@ -10,12 +10,20 @@ pub(super) type Split = Vec<Vec<Entry>>;
 /// What is wrong, behind the place where it is.
 type Fault = (String, String);
 
+/// Folders of images to train on, to test by, and to validate by, of which there may be one.
+pub(super) const SPLITS: [&str; 5] = ["train", "test", "val", "valid", "validation"];
+
+/// The longest name of a class, in bytes: that of a file on most systems.
+const NAME: usize = 255;
+
 /// All images of a data set.
 pub(super) struct Shelf {
     /// Names of the classes; their numbers are places in this list.
     pub(super) classes: Vec<String>,
     pub(super) train: Split,
     pub(super) test: Split,
+    /// Images to validate by, if they have a folder of their own.
+    pub(super) validation: Option<Split>,
 }
 
 /// Files of one split by the names of their classes.
@@ -23,58 +31,90 @@ type Classes = BTreeMap<String, Vec<Entry>>;
 
 const LAYOUT: &str = "images lie in train/<class>/ and test/<class>/";
 
-impl Shelf {
-    /// Sorts files by their places.
-    pub(super) fn sort(content: Content) -> Result<Self, Fault> {
-        let mut splits = [("train", Classes::new()), ("test", Classes::new())];
-        for folder in content.folders {
-            if let [split, class] = folder.split('/').collect::<Vec<_>>()[..]
-                && let Some((_, classes)) = splits.iter_mut().find(|(name, _)| *name == split)
-            {
-                classes.entry(class.into()).or_default();
-            }
-        }
-        for file in content.files {
-            put(&mut splits, file)?;
-        }
-        let [(_, train), (_, test)] = splits;
-        check_classes(&train, &test)?;
-        let classes = train.keys().cloned().collect();
-        Ok(Self { classes, train: in_order("train", train)?, test: in_order("test", test)? })
+/// Whether a file at a place is an image; one beside the folders is a licence or a list of names.
+///
+/// # Errors
+/// Why it cannot be there.
+pub(super) fn is_image(place: &str) -> Result<bool, String> {
+    match place.split('/').collect::<Vec<_>>()[..] {
+        [_] => Ok(false),
+        [split, class, _] if SPLITS.contains(&split) => check_name(class).map(|()| true),
+        _ => Err(format!("this is no place for a file; {LAYOUT}")),
     }
 }
 
-/// Puts a file into its class.
-fn put(splits: &mut [(&str, Classes); 2], file: Entry) -> Result<(), Fault> {
-    let names: Vec<_> = file.place.split('/').collect();
-    match names[..] {
-        [_] => {} // a licence, a list of names
-        [split, class, _] if splits.iter().any(|(name, _)| *name == split) => {
-            let found = splits.iter_mut().find(|(name, _)| *name == split);
-            let (_, classes) = found.expect("this is one of the two");
-            classes.entry(class.into()).or_default().push(file);
-        }
-        _ => return Err((file.place, format!("this is no place for a file; {LAYOUT}"))),
+/// Whether a folder at a place is one of a class.
+pub(super) fn is_class(place: &str) -> bool {
+    matches!(place.split('/').collect::<Vec<_>>()[..], [split, _] if SPLITS.contains(&split))
+}
+
+/// Names of classes are printed, on terminals too.
+fn check_name(class: &str) -> Result<(), String> {
+    if class.contains(char::is_control) {
+        return Err("the name of the class has control characters; rename the folder".into());
+    }
+    if class.len() > NAME {
+        return Err(format!("the name of the class has more than {NAME} bytes; rename the folder"));
     }
     Ok(())
 }
 
-/// Checks that both splits have the same classes, and as many as labels can tell apart.
-fn check_classes(train: &Classes, test: &Classes) -> Result<(), Fault> {
-    for (name, split) in [("train", train), ("test", test)] {
+impl Shelf {
+    /// Sorts files by their places, of which [`is_image`] and [`is_class`] hold.
+    pub(super) fn sort(content: Content) -> Result<Self, Fault> {
+        let mut splits = SPLITS.map(|_| Classes::new());
+        let number = |split: &str| SPLITS.iter().position(|name| *name == split);
+        for folder in content.folders {
+            if let Some((split, class)) = folder.split_once('/')
+                && let Some(number) = number(split)
+            {
+                check_name(class).map_err(|why| (folder.clone(), why))?;
+                splits[number].entry(class.into()).or_default();
+            }
+        }
+        for file in content.files {
+            if let [split, class, _] = file.place.split('/').collect::<Vec<_>>()[..]
+                && let Some(number) = number(split)
+            {
+                splits[number].entry(class.into()).or_default().push(file);
+            }
+        }
+        let [train, test, others @ ..] = splits;
+        check_classes(&train, "test", &test)?;
+        let classes = train.keys().cloned().collect();
+        let validation = validation(&train, others)?;
+        let (train, test) = (in_order("train", train)?, in_order("test", test)?);
+        Ok(Self { classes, train, test, validation })
+    }
+}
+
+/// The images to validate by, where a folder has them.
+fn validation(train: &Classes, others: [Classes; 3]) -> Result<Option<Split>, Fault> {
+    let mut named = SPLITS[2..].iter().zip(others).filter(|(_, classes)| !classes.is_empty());
+    let Some((name, classes)) = named.next() else { return Ok(None) };
+    if let Some((other, _)) = named.next() {
+        let why = format!("there is {name} already, to validate by; one of the two is too many");
+        return Err((other.to_string(), why));
+    }
+    check_classes(train, name, &classes)?;
+    in_order(name, classes).map(Some)
+}
+
+/// Checks that a split has the classes of train, and as many as labels can tell apart.
+fn check_classes(train: &Classes, name: &str, split: &Classes) -> Result<(), Fault> {
+    for (name, split) in [("train", train), (name, split)] {
         if split.is_empty() {
             return Err((name.into(), format!("there are no images; {LAYOUT}")));
         }
     }
-    let known: BTreeSet<_> = train.keys().collect();
-    if let Some(class) = test.keys().find(|class| !known.contains(class)) {
+    if let Some(class) = split.keys().find(|class| !train.contains_key(*class)) {
         let list = train.keys().map(|class| format!("`{class}`")).collect::<Vec<_>>().join(", ");
-        let why = format!("train has no such class, but the {} classes {list}", known.len());
-        return Err((format!("test/{class}"), why));
+        let why = format!("train has no such class, but the {} classes {list}", train.len());
+        return Err((format!("{name}/{class}"), why));
     }
-    if let Some(class) = train.keys().find(|class| !test.contains_key(*class)) {
+    if let Some(class) = train.keys().find(|class| !split.contains_key(*class)) {
         let why = format!("train has this class, with {} images", train[class].len());
-        return Err((format!("test/{class}"), format!("the folder is absent, but {why}")));
+        return Err((format!("{name}/{class}"), format!("the folder is absent, but {why}")));
     }
     let (count, most) = (train.len(), usize::from(u8::MAX) + 1);
     if count > most {

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use crate::{Error, Result, regular};
 
 /// Keeps other processes from fetching into a folder, until it is dropped or the process ends.
 ///
@@ -20,6 +20,7 @@ impl Lock {
     pub(super) fn take(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|source| Error::file(folder, source))?;
         let path = folder.join(".lock");
+        regular::check(&path)?;
         let failed = |source| Error::file(&path, source);
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(failed)?;
@@ -47,6 +48,7 @@ impl Part {
         let mut path = OsString::from(whole);
         path.push(".part");
         let path = PathBuf::from(path);
+        regular::check(&path)?;
         let failed = |source| Error::file(&path, source);
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();

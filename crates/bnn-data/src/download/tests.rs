@@ -393,3 +393,18 @@ fn two_at_once_do_not_meet() {
     });
     desk.holds(&[("a", &a)]);
 }
+
+#[test]
+#[cfg(unix)]
+fn a_pipe_where_a_file_is_written_is_refused() {
+    for name in [".lock", "a.part"] {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let published = set("", &[b"content"]);
+        let error = fetch_files(&published, folder.path(), &Options::default(), &mut ());
+        let Err(Error::File { path, source }) = error else { panic!("{error:?}") };
+        assert_eq!(path, pipe);
+        assert_eq!(source.to_string(), "this is a pipe, and a regular file was expected");
+    }
+}

@@ -11,8 +11,9 @@ use std::path::Path;
 use flate2::bufread::ZlibDecoder;
 
 use super::{CLASSES, IMAGE};
-use crate::gzip::{self, is_damage};
-use crate::{Error, Result};
+use crate::gzip::{self, Bounded};
+use crate::source::{Fault, Parsed, Source};
+use crate::{Result, limits};
 
 /// Types of elements.
 const INT8: u32 = 1;
@@ -39,32 +40,22 @@ const SHORT: u32 = 64;
 /// with these two arrays, naming the byte; in a compressed array, its beginning and the byte of what
 /// it unpacks to.
 pub(super) fn read(path: &Path, pixels: &mut Vec<u8>) -> Result<Vec<u8>> {
-    let reader = gzip::open(path).map_err(|source| Error::file(path, source))?;
-    let mut source = Source { reader: BufReader::new(reader), offset: 0 };
+    parse(BufReader::new(gzip::open(path)?), pixels).map_err(|fault| fault.of(path))
+}
+
+/// The same of bytes.
+pub(super) fn parse(reader: impl BufRead, pixels: &mut Vec<u8>) -> Parsed<Vec<u8>> {
+    let mut source = Source::new(reader);
     let before = pixels.len();
     let mut arrays = Arrays { pixels, images: false, labels: None };
-    let fault = match arrays.read(&mut source) {
-        Ok(labels) if labels.len() * IMAGE == arrays.pixels.len() - before => return Ok(labels),
-        Ok(labels) => {
-            let images = (arrays.pixels.len() - before) / IMAGE;
-            Fault::Bad(source.offset, format!("{} labels, but {images} images", labels.len()))
-        }
-        Err(fault) => fault,
-    };
-    Err(match fault {
-        Fault::Bad(offset, why) => Error::Damaged { path: path.into(), offset, why },
-        Fault::System(source) => Error::file(path, source),
-    })
+    let labels = arrays.read(&mut source)?;
+    let images = (arrays.pixels.len() - before) / IMAGE;
+    if labels.len() != images {
+        let why = format!("{} labels, but {images} images", labels.len());
+        return Err(Fault::Bad(source.offset, why));
+    }
+    Ok(labels)
 }
-
-/// Why a file cannot be read.
-enum Fault {
-    /// The byte at fault, and why.
-    Bad(u64, String),
-    System(io::Error),
-}
-
-type Parsed<T> = std::result::Result<T, Fault>;
 
 /// What is looked for.
 struct Arrays<'a> {
@@ -95,15 +86,16 @@ impl Arrays<'_> {
     /// Reads an element of the file.
     fn element<R: BufRead>(&mut self, source: &mut Source<R>) -> Parsed<()> {
         let at = source.offset;
-        let Tag { kind, size, .. } = source.tag()?;
+        let Tag { kind, size, .. } = tag(source)?;
         let end = at + 8 + u64::from(size);
         match kind {
             MATRIX => self.array(source)?,
             COMPRESSED => {
-                let packed = (&mut source.reader).take(size.into());
-                let mut inner = Source { reader: ZlibDecoder::new(packed), offset: 0 };
+                let packed = ZlibDecoder::new((&mut source.reader).take(size.into()));
+                let most = limits::unpacked(size.into());
+                let mut inner = Source::new(Bounded::new("compression", packed, most));
                 self.unpacked(&mut inner).map_err(|fault| fault.within(at))?;
-                source.offset = end - inner.reader.into_inner().limit();
+                source.offset = end - inner.reader.into_inner().into_inner().limit();
             }
             _ => {}
         }
@@ -115,7 +107,7 @@ impl Arrays<'_> {
 
     /// Reads the one element that a compressed one unpacks to, to its end: there is its checksum.
     fn unpacked<R: Read>(&mut self, source: &mut Source<R>) -> Parsed<()> {
-        let Tag { kind, .. } = source.tag()?;
+        let Tag { kind, .. } = tag(source)?;
         if kind != MATRIX {
             return Err(Fault::Bad(0, format!("an element of type {kind}, not an array")));
         }
@@ -126,12 +118,14 @@ impl Arrays<'_> {
 
     fn array<R: Read>(&mut self, source: &mut Source<R>) -> Parsed<()> {
         let at = source.offset;
-        let flags = source.short(UINT32, "flags")?;
-        let dims = source.short(INT32, "dimensions")?;
+        let flags = short(source, UINT32, "flags")?;
+        let dims = short(source, INT32, "dimensions")?;
         let dims: Vec<_> = dims.chunks_exact(4).map(little).collect();
-        let name = source.short(INT8, "a name")?;
+        let name = short(source, INT8, "a name")?;
         let class = flags.first().copied().unwrap_or(0);
         match (&*name, class) {
+            (b"X", _) if self.images => Err(Fault::Bad(at, "a second array `X`".into())),
+            (b"y", _) if self.labels.is_some() => Err(Fault::Bad(at, "a second array `y`".into())),
             (b"X", CLASS_UINT8) => self.images(source, &dims),
             (b"y", CLASS_UINT8 | CLASS_DOUBLE) => self.labels(source, &dims),
             (b"X" | b"y", _) => {
@@ -147,13 +141,13 @@ impl Arrays<'_> {
         let &[32, 32, 3, count @ 1..=u32::MAX] = dims else {
             return Err(Fault::Bad(at, format!("`X` is of {dims:?}, not of [32, 32, 3, images]")));
         };
-        let Tag { kind, size, .. } = source.tag()?;
+        let Tag { kind, size, .. } = tag(source)?;
         let want = u64::from(count) * IMAGE as u64;
         if (kind, u64::from(size)) != (UINT8, want) {
             let why = format!("`X` is {size} bytes of type {kind}, not {want} of type {UINT8}");
             return Err(Fault::Bad(at, why));
         }
-        source.append(self.pixels, size)?;
+        padded(source, self.pixels, size)?;
         self.images = true;
         Ok(())
     }
@@ -163,7 +157,7 @@ impl Arrays<'_> {
         let &[count, 1] = dims else {
             return Err(Fault::Bad(at, format!("`y` is of {dims:?}, not of [images, 1]")));
         };
-        let tag = source.tag()?;
+        let tag = tag(source)?;
         let width = match tag.kind {
             UINT8 => 1,
             DOUBLE => 8,
@@ -176,7 +170,7 @@ impl Arrays<'_> {
         let mut bytes = Vec::new();
         match tag.inside {
             Some(inside) => bytes.extend_from_slice(&inside[..tag.size as usize]),
-            None => source.append(&mut bytes, tag.size)?,
+            None => padded(source, &mut bytes, tag.size)?,
         }
         let digits = bytes.chunks_exact(width).enumerate().map(|(number, bytes)| {
             let why = || format!("label {number} is no digit from 1 to 10 ({bytes:?})");
@@ -199,7 +193,7 @@ fn digit(bytes: &[u8]) -> Option<u8> {
 
 /// Checks version and byte order.
 fn header<R: Read>(source: &mut Source<R>) -> Parsed<()> {
-    let head: [u8; 128] = source.take()?;
+    let head: [u8; 128] = source.array()?;
     let [.., major, minor, first, second] = head;
     let is_fifth = [major, minor, first, second] == [0, 1, b'I', b'M'];
     if !is_fifth && looks_like_fourth(&head) {
@@ -245,99 +239,38 @@ struct Tag {
     inside: Option<[u8; 4]>,
 }
 
-/// Bytes with their place.
-struct Source<R> {
-    reader: R,
-    offset: u64,
+fn tag<R: Read>(source: &mut Source<R>) -> Parsed<Tag> {
+    let [a, b, c, d, inside @ ..]: [u8; 8] = source.array()?;
+    let (kind, size) = (little(&[a, b]), little(&[c, d]));
+    if size == 0 {
+        return Ok(Tag { kind, size: little(&inside), inside: None });
+    }
+    if size > 4 {
+        let why = format!("{size} bytes are too many for data in a tag");
+        return Err(Fault::Bad(source.offset - 8, why));
+    }
+    Ok(Tag { kind, size, inside: Some(inside) })
 }
 
-impl<R: Read> Source<R> {
-    fn take<const COUNT: usize>(&mut self) -> Parsed<[u8; COUNT]> {
-        let mut bytes = Vec::with_capacity(COUNT);
-        self.append_to(&mut bytes, COUNT as u64)?;
-        Ok(bytes.try_into().expect("so many were read"))
+/// The data of a short element of a type.
+fn short<R: Read>(source: &mut Source<R>, want: u32, what: &str) -> Parsed<Vec<u8>> {
+    let at = source.offset;
+    let Tag { kind, size, inside } = tag(source)?;
+    if kind != want || size > SHORT {
+        let why = format!("{size} bytes of type {kind} instead of {what}, of type {want}");
+        return Err(Fault::Bad(at, why));
     }
-
-    fn tag(&mut self) -> Parsed<Tag> {
-        let [a, b, c, d, inside @ ..]: [u8; 8] = self.take()?;
-        let (kind, size) = (little(&[a, b]), little(&[c, d]));
-        if size == 0 {
-            return Ok(Tag { kind, size: little(&inside), inside: None });
-        }
-        if size > 4 {
-            let why = format!("{size} bytes are too many for data in a tag");
-            return Err(Fault::Bad(self.offset - 8, why));
-        }
-        Ok(Tag { kind, size, inside: Some(inside) })
+    let mut bytes = Vec::new();
+    match inside {
+        Some(inside) => bytes.extend_from_slice(&inside[..size as usize]),
+        None => padded(source, &mut bytes, size)?,
     }
-
-    /// The data of a short element of a type.
-    fn short(&mut self, want: u32, what: &str) -> Parsed<Vec<u8>> {
-        let at = self.offset;
-        let Tag { kind, size, inside } = self.tag()?;
-        if kind != want || size > SHORT {
-            let why = format!("{size} bytes of type {kind} instead of {what}, of type {want}");
-            return Err(Fault::Bad(at, why));
-        }
-        let mut bytes = Vec::new();
-        match inside {
-            Some(inside) => bytes.extend_from_slice(&inside[..size as usize]),
-            None => self.append(&mut bytes, size)?,
-        }
-        Ok(bytes)
-    }
-
-    /// Appends the data of an element, and skips what fills it up to 8 bytes.
-    fn append(&mut self, bytes: &mut Vec<u8>, size: u32) -> Parsed<()> {
-        self.append_to(bytes, size.into())?;
-        let size = u64::from(size);
-        self.skip(size.next_multiple_of(8) - size)
-    }
-
-    fn append_to(&mut self, bytes: &mut Vec<u8>, count: u64) -> Parsed<()> {
-        // Room that is never written to takes no memory, so that a wrong length costs nothing.
-        let room = bytes.try_reserve_exact(count as usize);
-        room.map_err(|_| Fault::Bad(self.offset, format!("no memory for {count} bytes")))?;
-        let before = bytes.len();
-        let read = self.reader.by_ref().take(count).read_to_end(bytes);
-        let got = (bytes.len() - before) as u64;
-        self.offset += got;
-        read.map_err(|error| self.fault(error))?;
-        self.check(got, count)
-    }
-
-    fn skip(&mut self, count: u64) -> Parsed<()> {
-        let skipped = io::copy(&mut self.reader.by_ref().take(count), &mut io::sink());
-        let skipped = skipped.map_err(|error| self.fault(error))?;
-        self.offset += skipped;
-        self.check(skipped, count)
-    }
-
-    fn check(&self, got: u64, want: u64) -> Parsed<()> {
-        if got < want {
-            let why = format!("the data ends here, {} more bytes were expected", want - got);
-            return Err(Fault::Bad(self.offset, why));
-        }
-        Ok(())
-    }
-
-    fn fault(&self, error: io::Error) -> Fault {
-        if is_damage(&error) {
-            Fault::Bad(self.offset, format!("compression: {error}"))
-        } else {
-            Fault::System(error)
-        }
-    }
+    Ok(bytes)
 }
 
-impl Fault {
-    /// The same in a compressed element that begins at a byte of the file.
-    fn within(self, at: u64) -> Self {
-        match self {
-            Self::Bad(offset, why) => {
-                Self::Bad(at, format!("byte {offset} of what is compressed here: {why}"))
-            }
-            Self::System(error) => Self::System(error),
-        }
-    }
+/// Appends the data of an element, and skips what fills it up to 8 bytes.
+fn padded<R: Read>(source: &mut Source<R>, bytes: &mut Vec<u8>, size: u32) -> Parsed<()> {
+    let size = u64::from(size);
+    source.append(bytes, size)?;
+    source.skip(size.next_multiple_of(8) - size)
 }

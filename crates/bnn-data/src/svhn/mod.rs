@@ -24,7 +24,7 @@ pub(crate) const SOURCE: Source = Source {
     about: "house numbers, 32 x 32 colours: 598,388 + 6,000 + 26,032 images, 1.9 GB in memory",
     published: Some(&PUBLISHED),
     place: |lookup| Ok(find(lookup)?.folder.display().to_string()),
-    load: |lookup| read(&find(lookup)?.files, [400, 200]),
+    load,
 };
 
 /// Train, extra, test.
@@ -67,6 +67,12 @@ fn find(lookup: &Lookup) -> Result<Found> {
     lookup.files(SOURCE.name, &PUBLISHED.names(), PUBLISHED.remedy)
 }
 
+fn load(lookup: &Lookup) -> Result<Dataset> {
+    let files = find(lookup)?.files;
+    let data = read(&files, [400, 200])?;
+    Ok(data.with_notes(PUBLISHED.note(SOURCE.name, &files)?))
+}
+
 /// Reads train, extra and test; `quota` is how many images of each digit in train and in extra are
 /// for validation.
 fn read(files: &[PathBuf], quota: [usize; 2]) -> Result<Dataset> {
@@ -82,6 +88,13 @@ fn read(files: &[PathBuf], quota: [usize; 2]) -> Result<Dataset> {
     let mut test = Album::default();
     test.labels = mat::read(&files[2], &mut test.pixels)?;
     Ok(Dataset::new(SOURCE.name, train.images()?, validation.images()?, test.images()?))
+}
+
+/// Reads what lies in a file; the number of its images.
+#[cfg(fuzzing)]
+pub(crate) fn read_file(path: &std::path::Path, reader: impl std::io::Read) -> Result<usize> {
+    let labels = mat::parse(std::io::BufReader::new(reader), &mut Vec::new());
+    labels.map(|labels| labels.len()).map_err(|fault| fault.of(path))
 }
 
 /// Marks the first `quota` labels of each class.

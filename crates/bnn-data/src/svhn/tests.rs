@@ -291,3 +291,39 @@ fn svhn_is_what_it_was_in_2011() {
     let sizes = [&data.train, &data.validation, &data.test].map(|images| images.len());
     assert_eq!(sizes, [598_388, 6_000, 26_032]);
 }
+
+#[test]
+fn an_array_that_unpacks_without_end_stops_at_its_size() {
+    let whole = images(100, 2);
+    let mut endless = packed(&[&*whole, &[0; 100]].concat());
+    let len = endless.len() as u32 - 8;
+    endless[4..8].copy_from_slice(&len.to_le_bytes());
+    // What lies behind the array is read to its end, for the checksum, and no further than the limit.
+    assert!(read_in(&folder(2, &file(&[packed(&whole), packed(&turns(2))]))).is_ok());
+    let mut bomb = ZlibEncoder::new(Vec::new(), Compression::fast());
+    bomb.write_all(&whole).unwrap();
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 1 << 30), &mut bomb).unwrap();
+    let data = bomb.finish().unwrap();
+    let tag = [15_u32.to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+    refused(&file(&[[tag, data].concat()]), 128, "unpacks to more than 1073741824 bytes");
+}
+
+#[test]
+fn an_array_that_comes_twice_is_refused() {
+    let twice = [images(100, 2), images(100, 2), turns(2)];
+    refused(&file(&twice), 128 + twice[0].len() + 8, "a second array `X`");
+}
+
+#[test]
+fn files_packed_by_a_user_are_compared_by_what_they_hold() {
+    let folder = folder(2, &file(&[packed(&images(100, 10)), packed(&turns(10))]));
+    let path = folder.path().join(FILES[2]);
+    let bytes = fs::read(&path).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&bytes).unwrap();
+    fs::write(folder.path().join("test_32x32.mat.gz"), encoder.finish().unwrap()).unwrap();
+    fs::remove_file(path).unwrap();
+    let verified = crate::verify("svhn", &lookup(&folder)).unwrap();
+    let crate::FileState::Wrong(why) = &verified.files[2].state else { panic!("right") };
+    assert_eq!(*why, format!("its content is {} bytes long, not 64275384", bytes.len()));
+}

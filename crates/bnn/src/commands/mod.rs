@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bnn_core::{Frozen, Loaded, plain};
-use bnn_data::{Dataset, Lookup};
+use bnn_data::{Dataset, Lookup, limits, regular};
 use bnn_train::{MODEL_FILE, preprocess};
 use clap::builder::RangedU64ValueParser;
 
@@ -79,7 +79,8 @@ impl DataDir {
         Lookup::new(self.data_dir.clone())
     }
 
-    /// Loads a data set; where its files are damaged, the error says how to tell which.
+    /// Loads a data set, and tells on standard error what should be known of it; where its files are
+    /// damaged, the error says how to tell which.
     fn load(&self, name: &str) -> Result<Dataset> {
         use bnn_data::Error::{Damaged, Entry};
         let remedy = || {
@@ -88,13 +89,17 @@ impl DataDir {
                  files are not as published: remove those and get them again)"
             )
         };
-        match bnn_data::load(name, &self.lookup()) {
+        let data = match bnn_data::load(name, &self.lookup()) {
             // A user's own images were never published.
             Err(error @ (Damaged { .. } | Entry { .. })) if name != "images" => {
-                Err(error).with_context(remedy)
+                return Err(error).with_context(remedy);
             }
-            loaded => Ok(loaded?),
+            loaded => loaded?,
+        };
+        for note in data.notes() {
+            output::note(&format!("note: data set `{name}`: {}", plain(&note)));
         }
+        Ok(data)
     }
 }
 
@@ -105,7 +110,9 @@ fn read_model(path: &Path) -> Result<Frozen> {
         let model = path.join(MODEL_FILE);
         bail!("{}: a directory; name the model in it, such as {}", place(), model.display());
     }
-    let bytes = std::fs::read(path).with_context(place)?;
+    let bytes = regular::read_if(path, limits::MODEL, |first, size| {
+        Frozen::look(first, size).with_context(place)
+    })?;
     let Loaded { network, verified } = Frozen::load(&bytes).with_context(place)?;
     if !verified {
         output::note(&unverified(path));

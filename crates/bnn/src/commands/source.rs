@@ -4,13 +4,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bnn_data::{Error as Data, regular};
+use bnn_data::{Error as Data, limits, regular};
 use bnn_train::{Error, Spec};
 
 use crate::output::{self, Usage};
-
-/// Bytes of the longest spec that is read.
-const MOST: u64 = 1 << 20;
 
 /// How alike names must be, from 0 to 1, for one to be meant by the other.
 const ALIKE: f64 = 0.8;
@@ -65,7 +62,7 @@ pub fn in_tier(spec: &Spec, path: &Path, tier: &str) -> Result<Spec> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     let place = path.display();
-    let source = match regular::read(path, MOST) {
+    let source = match regular::read(path, limits::SPEC) {
         Ok(bytes) => return Ok(bytes),
         Err(Data::File { source, .. }) => source,
         Err(other) => return Err(other.into()),

@@ -61,7 +61,9 @@ impl Desk {
     /// Runs a command that must fail with this exit code and every one of these words.
     pub fn fails(&self, line: &str, code: i32, words: &[&str]) {
         let out = self.bnn(line).assert().code(code);
-        let error = String::from_utf8(out.get_output().stderr.clone()).unwrap();
+        let said = String::from_utf8(out.get_output().stderr.clone()).unwrap();
+        let behind_notes = said.split_inclusive('\n').skip_while(|line| line.starts_with("note: "));
+        let error: String = behind_notes.collect();
         assert!(error.starts_with("error: ") && !error.contains("panicked"), "{error}");
         for word in words {
             assert!(error.contains(word), "`{word}` is not in: {error}");

@@ -6,6 +6,7 @@ mod desk;
 mod bad_input;
 #[cfg(feature = "cpu")]
 mod bench;
+mod files;
 mod models;
 mod predict;
 mod preprocess;

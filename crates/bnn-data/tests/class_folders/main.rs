@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // in helpers too
 
+mod archives;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,10 +15,10 @@ use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 /// 16 x 8 pixels: red and green above, blue and white below.
-const QUARTERS: &[u8] = include_bytes!("pictures/quarters.jpg");
+const QUARTERS: &[u8] = include_bytes!("../pictures/quarters.jpg");
 /// The red channel of the same.
-const GREY: &[u8] = include_bytes!("pictures/grey.jpg");
-const CMYK: &[u8] = include_bytes!("pictures/cmyk.jpg");
+const GREY: &[u8] = include_bytes!("../pictures/grey.jpg");
+const CMYK: &[u8] = include_bytes!("../pictures/cmyk.jpg");
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cow"];
 
@@ -137,11 +139,37 @@ fn archives_plain_or_packed_and_folders_are_the_same() {
     assert_eq!(read(&gzip(&bytes)).unwrap(), data);
     assert_eq!(class_folders::read("set", folder(&files()).path()).unwrap(), data);
     let mut more = files();
-    for place in ["LICENSE", "train/.DS_Store", "train/ant/._00.png", ".git/config"] {
-        more.push((place.into(), b"no image".to_vec()));
-    }
+    more.push(("LICENSE".into(), b"no image".to_vec()));
     assert_eq!(read(&archive(&more)).unwrap(), data);
     assert_eq!(class_folders::read("set", folder(&more).path()).unwrap(), data);
+}
+
+#[test]
+fn a_folder_of_its_own_is_for_validation() {
+    let data = read(&archive(&files())).unwrap();
+    for name in ["val", "valid", "validation"] {
+        let mut more = files();
+        // A single image to train on is enough then.
+        more.retain(|(place, _)| place != "train/bee/01.png");
+        let chosen = [("cow", 40), ("ant", 20), ("bee", 30), ("ant", 21)];
+        more.extend(chosen.map(|(class, n)| (format!("{name}/{class}/{n}.png"), grey(n))));
+        let from_folder = class_folders::read("set", folder(&more).path()).unwrap();
+        assert_eq!(read(&archive(&more)).unwrap(), from_folder);
+        assert_eq!(about(&from_folder.validation), [(0, 20), (1, 30), (2, 40), (0, 21)]);
+        let bees = from_folder.train.labels.iter().filter(|&&label| label == 1).count();
+        assert_eq!((from_folder.train.len(), bees, &from_folder.test), (15, 1, &data.test));
+
+        let place = format!("{name}/dog/0.png");
+        let dog = [more.clone(), vec![(place, grey(1))]].concat();
+        refused(&dog, &format!("{name}/dog"), "train has no such class, but the 3 classes");
+        more.retain(|(place, _)| !place.starts_with(&format!("{name}/bee")));
+        refused(&more, &format!("{name}/bee"), "the folder is absent, but train has this class");
+    }
+    let mut both = files();
+    for name in ["val", "valid"] {
+        both.extend(CLASSES.map(|class| (format!("{name}/{class}/0.png"), grey(1))));
+    }
+    refused(&both, "valid", "there is val already, to validate by");
 }
 
 /// The image as the only one of its kind among images of one class.
@@ -277,55 +305,6 @@ fn many_classes_are_refused() {
 }
 
 #[test]
-fn archives_are_read_to_their_end() {
-    let plain = archive(&files());
-    for length in (0..plain.len() - 512).step_by(64) {
-        let error = read(&plain[..length]).unwrap_err();
-        let Error::Damaged { offset, why, .. } = &error else { panic!("{length}: {error}") };
-        assert_eq!(*offset, length as u64, "{why}");
-    }
-    let packed = gzip(&plain);
-    for length in 3..packed.len() {
-        let error = read(&packed[..length]).unwrap_err();
-        assert!(matches!(&error, Error::Damaged { .. }), "{length}: {error}");
-    }
-    let mut checksum = packed.clone();
-    let at = checksum.len() - 8;
-    checksum[at] ^= 1;
-    assert!(matches!(read(&checksum), Err(Error::Damaged { .. })));
-    let mut header = plain.clone();
-    header[100] ^= 1;
-    let second = (512..plain.len()).step_by(512).find(|&at| plain[at..].starts_with(b"train/"));
-    let mut later = plain.clone();
-    later[second.unwrap() + 148..][..8].copy_from_slice(b"\x1b[2J\0\xff\n\r"); // its checksum
-    for (bytes, want) in [
-        (header, "set.tar, byte 512: no tar archive, compressed with gzip or not"),
-        (b"\x89PNG\r\n\x1a\n".repeat(99), "set.tar, byte 512: no tar archive"),
-        (later, ": archive: "),
-    ] {
-        let error = read(&bytes).unwrap_err().to_string();
-        assert!(error.contains(want) && !error.contains(char::is_control), "{error:?}");
-    }
-}
-
-#[test]
-fn entries_that_are_no_files_are_refused() {
-    let twice = [files(), vec![("train/ant/00.png".into(), grey(7))]].concat();
-    let error = read(&archive(&twice)).unwrap_err().to_string();
-    assert!(error.ends_with("train/ant/00.png: the archive has this file twice"), "{error}");
-    let mut builder = Builder::new(Vec::new());
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::Symlink);
-    header.set_size(0);
-    builder.append_link(&mut header, "train/ant/9.png", "0.png").unwrap();
-    let error = read(&builder.into_inner().unwrap()).unwrap_err().to_string();
-    assert!(
-        error.ends_with("train/ant/9.png: neither a file nor a folder, but Symlink"),
-        "{error}"
-    );
-}
-
-#[test]
 fn what_is_not_there_is_named() {
     let path = PathBuf::from("no/such/archive.tar");
     match class_folders::read("set", &path) {
@@ -354,6 +333,9 @@ fn cifar10_jpeg_is_such_an_archive() {
     assert_eq!(listing.place.as_deref().unwrap(), path.display().to_string());
     let error = verify("cifar10-jpeg", &lookup(desk.path())).unwrap().result().unwrap_err();
     assert!(error.to_string().contains("not 92692480"), "{error}");
+    let note = "not the published files of `cifar10-jpeg`: cifar10-jpeg.tar (1 of 1); results are \
+                about these images, `bnn data verify cifar10-jpeg` says what differs";
+    assert_eq!(data.notes()[0], note);
 }
 
 #[test]
@@ -401,6 +383,7 @@ fn cifar10_jpeg_has_every_class_in_every_split() {
         data => data.unwrap(),
     };
     verify("cifar10-jpeg", &Lookup::new(None)).unwrap().result().unwrap();
+    assert!(data.notes().is_empty(), "{:?}", data.notes());
     for (images, count) in [(&data.train, 4500), (&data.validation, 500), (&data.test, 1000)] {
         let of = |class| images.labels.iter().filter(|&&label| label == class).count();
         assert_eq!((0..10).map(of).collect::<Vec<_>>(), [count; 10]);

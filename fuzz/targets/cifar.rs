@@ -1,0 +1,8 @@
+//! The archive of CIFAR-10, packed with gzip or not.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = bnn_data::fuzz::cifar10(bytes);
+});
