@@ -8,7 +8,7 @@ use bnn_data::{Digits, Images, Lookup};
 use png::ColorType;
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, SPEC};
 
 /// A PNG of 8 bits per sample.
 fn png(width: u32, height: u32, color: ColorType, samples: &[u8]) -> Vec<u8> {
@@ -150,34 +150,19 @@ fn a_broken_picture_names_itself_and_stops_no_other() {
 /// 16 x 8 pixels, as a camera writes them.
 const PHOTO: &[u8] = include_bytes!("../../../bnn-data/tests/pictures/quarters.jpg");
 
-const PHOTOS: &str = r#"
-name = "photos"
-title = "Pictures of any size and kind"
-data = ["images"]
-seeds = [0]
-backends = ["cpu"]
-[images]
-alpha = "white"
-channels = 1
-resize = "12 x 10"
-[net]
-blocks = ["dense 16", "dense 2"]
-weights = "sign"
-activations = "sign"
-norm = "theano"
-[train]
-epochs = 2
-batch = 10
-optimizer = "adam"
-rate = { from = 3e-3, to = 3e-4 }
-loss = "squared-hinge"
-step_scale = "glorot"
-"#;
+/// The spec of a network of two classes that reads pictures of any size and kind.
+fn photos() -> String {
+    let images = "[images]\nalpha = \"white\"\nchannels = 1\nresize = \"12 x 10\"\n[net]";
+    let spec = SPEC.replace("digits", "images").replace("[net]", images);
+    spec.replace("samples = 200\n", "")
+        .replace("batch = 50", "batch = 10")
+        .replace("dense 10", "dense 2")
+}
 
 #[test]
 fn photos_become_what_the_model_was_trained_on() {
     let desk = Desk::new();
-    desk.write("photos.toml", PHOTOS);
+    desk.write("photos.toml", photos());
     let drawing = png(40, 30, ColorType::Rgba, &[90, 20, 5, 77].repeat(1200));
     for n in 0..20 {
         for split in ["train", "test"] {
@@ -220,7 +205,7 @@ fn rules_of_pictures_are_checked() {
         ("12 x 10", "12 by 10", ["images.resize: `12 by 10`", "want `WIDTH x HEIGHT`"]),
         ("channels = 1", "colours = 1", ["unknown field `colours`", "`channels`"]),
     ] {
-        desk.write("photos.toml", PHOTOS.replace(from, to));
+        desk.write("photos.toml", photos().replace(from, to));
         desk.fails("train photos.toml --out run", 2, &words);
     }
 }
