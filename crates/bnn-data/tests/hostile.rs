@@ -164,6 +164,18 @@ fn hostile_sizes_in_archives_take_no_memory() {
 }
 
 #[test]
+fn names_that_are_left_out_take_no_memory() {
+    let desk = tempfile::tempdir().unwrap();
+    let path = desk.path().join("set.tar");
+    let strays = (0..20_000)
+        .flat_map(|number| header(&format!(".{number:060}"), EntryType::Regular, 0))
+        .chain([0; 1024]);
+    fs::write(&path, strays.collect::<Vec<_>>()).unwrap();
+    let taken = measure(|| _ = refused(class_folders::read("set", &path)));
+    assert!(taken.bytes_max < ROOM, "{} bytes", taken.bytes_max);
+}
+
+#[test]
 fn archives_that_unpack_without_end_stop_at_their_limit() {
     let desk = tempfile::tempdir().unwrap();
     let path = desk.path().join("set.tar.gz");
