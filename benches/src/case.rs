@@ -15,7 +15,7 @@ use crate::model::Model;
 use crate::network::Network;
 use crate::product::{Contenders, Signs, kernels};
 use crate::training::{self, Training};
-use crate::turns::{Interval, take_turns};
+use crate::turns::{Interval, Turns, take_turns};
 use crate::update::{self, Update};
 use crate::{gradient, network, product};
 
@@ -100,6 +100,21 @@ pub struct Row {
     /// The entries of the last result, each times `1 + (31 row + 17 column) mod 97`, summed up: whole
     /// results of other programs can be compared with it. Exact for sums of signs.
     pub checksum: f64,
+}
+
+impl Timed {
+    /// What to think of shares that cannot be, if there are any.
+    pub fn doubt(&self) -> Option<String> {
+        let beyond = |row: &&Row| row.share.is_some_and(|share| share > 1.0);
+        let row = self.rows.iter().find(beyond)?;
+        Some(format!(
+            "{}: {} takes {:.1} % of what is possible; either the limit was measured while the machine \
+             was busy, or the work that is counted holds taps in the padding, which are skipped",
+            self.case,
+            row.name,
+            100.0 * row.share?,
+        ))
+    }
 }
 
 /// All cases.
@@ -215,6 +230,18 @@ impl Case {
         budget: Duration,
     ) -> Result<Timed> {
         let turns = take_turns(&mut contenders, budget);
+        let rows = self.rows(&contenders, &turns, bound)?;
+        let (case, rounds, bytes) = (self.name.clone(), turns.rounds(), self.bytes);
+        Ok(Timed { case, threads, rounds, adds: self.adds, bytes, rows })
+    }
+
+    /// What the turns say of every contender; the time of one that computed some rows is scaled to all.
+    fn rows(
+        &self,
+        contenders: &[Box<dyn Contender>],
+        turns: &Turns,
+        bound: Option<f64>,
+    ) -> Result<Vec<Row>> {
         let row = |at: usize, contender: &dyn Contender| {
             let (name, part) = (contender.name(), contender.part());
             let whole = part.map_or(1.0, |part| part.of as f64 / part.rows as f64);
@@ -225,10 +252,7 @@ impl Case {
             let (error, checksum) = (self.error(&result)?, checksum(&result));
             Ok(Row { name, seconds, rate, share, times, part, error, checksum })
         };
-        let rows = contenders.iter().enumerate();
-        let rows = rows.map(|(at, contender)| row(at, &**contender)).collect::<Result<_>>()?;
-        let (case, rounds, bytes) = (self.name.clone(), turns.rounds(), self.bytes);
-        Ok(Timed { case, threads, rounds, adds: self.adds, bytes, rows })
+        contenders.iter().enumerate().map(|(at, contender)| row(at, &**contender)).collect()
     }
 
     /// Share of the images that scores misclassify.
@@ -287,6 +311,60 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_of_more_than_all_are_doubted() {
+        let times = Interval { low: 1.0, median: 1.0, high: 1.0 };
+        let row = |share| Row {
+            name: "cpu/avx2".into(),
+            seconds: 1.0,
+            rate: 1.0,
+            share,
+            times,
+            part: None,
+            error: None,
+            checksum: 0.0,
+        };
+        let timed = |share| {
+            let (case, rows) = ("square".into(), vec![row(None), row(share)]);
+            Timed { case, threads: 1, rounds: 7, adds: 1, bytes: None, rows }
+        };
+        assert_eq!(timed(None).doubt(), None);
+        assert_eq!(timed(Some(1.0)).doubt(), None);
+        let doubt = timed(Some(1.15)).doubt().unwrap();
+        assert!(doubt.starts_with("square: cpu/avx2 takes 115.0 % of what is possible"), "{doubt}");
+    }
+
+    /// Has computed one row of so many.
+    struct OneOf(usize);
+
+    impl Contender for OneOf {
+        fn name(&self) -> String {
+            "one row".into()
+        }
+
+        fn run(&mut self) {}
+
+        fn part(&self) -> Option<Part> {
+            (self.0 > 1).then_some(Part { rows: 1, of: self.0 })
+        }
+
+        fn result(&self) -> Result<Matrix> {
+            Ok(ndarray::arr2(&[[1.0]]))
+        }
+    }
+
+    #[test]
+    fn the_time_of_some_rows_is_scaled_to_all() {
+        let case = cases().swap_remove(0);
+        let contenders: [Box<dyn Contender>; 2] = [Box::new(OneOf(1)), Box::new(OneOf(8))];
+        let turns = Turns::of(vec![vec![2.0; 7], vec![3.0; 7]]);
+        let rows = case.rows(&contenders, &turns, Some(case.adds as f64)).unwrap();
+        let told = |row: &Row| (row.seconds, row.times.median, row.share.unwrap());
+        assert_eq!(told(&rows[0]), (2.0, 1.0, 0.5));
+        assert_eq!(told(&rows[1]), (24.0, 12.0, 1.0 / 24.0));
+        assert_eq!(rows[1].rate, case.adds as f64 / 24.0);
+    }
 
     #[test]
     fn a_checksum_tells_entries_and_their_places_apart() {

@@ -60,6 +60,12 @@ fn turn(contender: &mut dyn Contender, calls: u32) -> Duration {
 }
 
 impl Turns {
+    /// Turns that took so long.
+    #[cfg(test)]
+    pub(crate) fn of(seconds: Vec<Vec<f64>>) -> Self {
+        Self { seconds }
+    }
+
     /// The median time of a contender's call.
     pub(crate) fn median(&self, contender: usize) -> f64 {
         Interval::of(self.seconds[contender].clone()).median

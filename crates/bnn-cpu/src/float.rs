@@ -2,7 +2,7 @@
 
 use bnn_core::{FloatBackend, Gather, Operand, Result};
 
-use crate::kernels::{Strided, StridedMut, multiply};
+use crate::multiply::{Strided, StridedMut, multiply};
 use crate::operand::{self, Reals};
 use crate::{Cpu, Real};
 
@@ -26,7 +26,7 @@ impl FloatBackend for Cpu {
             let a = operand::gathered(self, &a, gather, (task * ROWS, count));
             let (a, w) = (Strided::rows(&a, depth), Strided::rows(w.numbers(), depth));
             let out = StridedMut { data: out, rows_apart: shape.1 };
-            multiply(out, a, w.transposed(), (count, shape.1, depth), false);
+            multiply(self, out, (a, w.transposed()), (count, shape.1, depth), false);
         });
         Ok(out)
     }

@@ -12,6 +12,7 @@ mod real;
 
 mod elementwise;
 mod gradient;
+mod multiply;
 mod norm;
 mod operand;
 mod panels;

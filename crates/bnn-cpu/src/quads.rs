@@ -98,8 +98,13 @@ impl Code {
         let least = self.weights.iter().fold(0i8, |sum, &weight| sum.wrapping_sub(weight as i8));
         integers.fill(least.cast_unsigned());
         let planes = self.row(row).chunks_exact(self.words().max(1)).zip(&self.weights);
-        planes.for_each(|(bits, &weight)| cpu.kernel.spread(bits, 2 * weight as u8, integers));
+        planes.for_each(|(bits, &weight)| cpu.kernel.spread(bits, twice(weight), integers));
     }
+}
+
+/// Twice a weight as a signed byte, which holds it: see [`Quads::LARGEST`].
+fn twice(weight: i32) -> u8 {
+    (2 * weight) as u8
 }
 
 /// The left operand of a product of bytes.

@@ -3,10 +3,12 @@
 
 use bnn_core::{
     BinaryBackend, BitMatrix, Clock, Gather, Gradient, Grid, HostCode, Key, Levels, Matrix,
-    Operand, Optimizer, Param, Quant, Reference, Rule, TrainBackend, Window,
+    Operand, Optimizer, Param, Planes, Quant, Reference, Rule, TrainBackend, Window,
 };
 use bnn_cpu::{Code, Cpu};
 use ndarray::{Array2, ShapeBuilder, s};
+use proptest::collection;
+use proptest::prelude::*;
 
 fn signs(rows: usize, cols: usize) -> HostCode {
     HostCode::binary(BitMatrix::from_fn(rows, cols, |row, col| (row * 7 + col * 3) % 5 < 2))
@@ -137,5 +139,35 @@ fn memory_may_be_strided_reversed_or_column_major() {
             cpu.get_code(&cpu.put_code(&HostCode::Bytes(bytes)).unwrap()).unwrap()
         };
         assert_eq!(planes(by_column), planes(bytes.clone()));
+    }
+}
+
+fn product<B: BinaryBackend>(b: &B, a: &HostCode, w: &HostCode) -> Matrix {
+    let (a, w) = (b.put_code(a).unwrap(), b.put_code(w).unwrap());
+    b.get(&b.product(&a, &w, &Gather::Rows).unwrap()).unwrap()
+}
+
+proptest! {
+    /// Weights of planes may have any sign; such sums of planes meet bytes in products of their own.
+    #[test]
+    fn negative_weights_of_planes_multiply_bytes(
+        weights in collection::vec(-31i32..=31, 1..=2),
+        (rows, outputs, depth) in (4usize..9, 1usize..40, 1usize..150),
+        seed in any::<u32>(),
+    ) {
+        let bit = |row: usize, col: usize, salt: u32| {
+            Key::new(u64::from(seed), 1).stream(salt).uniform((row * depth + col) as u32) < 0.5
+        };
+        let planes = weights.iter().zip(0u32..).map(|(&weight, salt)| {
+            (weight, BitMatrix::from_fn(outputs, depth, |row, col| bit(row, col, salt)))
+        });
+        let w = HostCode::Planes(Planes { scale: 0.5, planes: planes.collect(), mask: None });
+        let byte = |(row, col)| (row * 89 + col * 37 + seed as usize % 251) as u8;
+        let a = HostCode::Bytes(Array2::from_shape_fn((rows, depth), byte));
+        let want = product(&Reference, &a, &w);
+        for kernel in Cpu::kernels().into_iter().filter(|kernel| kernel.missing.is_none()) {
+            let got = product(&Cpu::with_kernel(kernel.name).unwrap(), &a, &w);
+            prop_assert_eq!(&got, &want, "{} with weights {:?}", kernel.name, weights);
+        }
     }
 }

@@ -146,7 +146,7 @@ impl Cuda {
             let why = "it is a library's, and recordings hold our kernels alone";
             return Err(Error::unavailable("a product of reals in a recording", why));
         }
-        self.driver.gemm(gemm)
+        self.driver.multiply(gemm)
     }
 
     /// Starts a kernel with one thread for each of `elements`.
@@ -173,7 +173,7 @@ impl Cuda {
         }
         let values_kept = || values.iter().map(Value::kept).collect();
         self.tape.keep(|| Launch { kernel, shape, values: values_kept() });
-        self.driver.launch(kernel, shape, values)
+        self.driver.start(kernel, shape, values)
     }
 
     /// The windows of a gather, made once.

@@ -51,7 +51,7 @@ impl Cuda {
             let why = "the network made nothing on the backend that records it";
             return Err(Error::value("recording", why));
         }
-        let graph = self.driver().graph(launches)?;
+        let graph = self.driver().record(launches)?;
         let (cuda, network) = (self.clone(), Box::new(network));
         Ok(Recording { cuda, input, output, graph, _lot: lot, _network: network })
     }

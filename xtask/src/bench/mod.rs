@@ -177,6 +177,7 @@ impl Stand<'_> {
         let said = || complaint("bnn bench", &output);
         match output.status.code() {
             Some(0) => {
+                eprint!("{}", String::from_utf8_lossy(&output.stderr)); // its warnings
                 let place = || format!("`bnn bench` on {of}");
                 serde_json::from_slice(&output.stdout).with_context(place)
             }

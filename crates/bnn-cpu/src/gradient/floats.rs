@@ -4,8 +4,8 @@ use bnn_core::{Gather, Operand};
 
 use super::{ROWS, image_count, scatter};
 use crate::cpu::Cpu;
-use crate::kernels::{Strided, StridedMut, multiply};
 use crate::memory::Buffer;
+use crate::multiply::{Strided, StridedMut, multiply};
 use crate::operand::{self, Reals, decode};
 use crate::real::Real;
 
@@ -34,7 +34,7 @@ pub(super) fn input_of_rows(cpu: &Cpu, dy: &Real, w: &Operand<'_, Cpu>) -> Real 
             let g = Strided { data: &dy.data[first..], rows_apart: outputs, cols_apart: 1 };
             let out = StridedMut { data: out, rows_apart: width };
             let w = Strided::rows(&square, width);
-            multiply(out, g, w, (dy.rows, width, count), true);
+            multiply(cpu, out, (g, w), (dy.rows, width, count), true);
         }
     });
     for (block, out) in blocks.iter().enumerate() {
@@ -82,7 +82,7 @@ pub(super) fn input_of_patches(
         let mut columns = cpu.take_zeroed(per_image * depth);
         let out = StridedMut { data: &mut columns, rows_apart: depth };
         let w = Strided::rows(w.numbers(), depth);
-        multiply(out, dy, w, (per_image, depth, outputs), true);
+        multiply(cpu, out, (dy, w), (per_image, depth, outputs), true);
         dx.fill(0.0);
         scatter(&columns, gather, shape.1, dx);
     });
@@ -104,7 +104,7 @@ pub(super) fn weight(
         let a = operand::gathered(cpu, &a, gather, (first, count));
         let tasks = dw.data.chunks_mut((OUTPUTS * shape.1).max(1)).enumerate();
         cpu.workers.each(tasks, |(task, dw)| {
-            weight_block(dy, (first, count), &a, (task * OUTPUTS, shape.1), dw);
+            weight_block(cpu, dy, (first, count), &a, (task * OUTPUTS, shape.1), dw);
         });
     }
     dw
@@ -112,6 +112,7 @@ pub(super) fn weight(
 
 /// Adds to some outputs' rows of the weight gradient what some rows of `a` contribute.
 pub(super) fn weight_block(
+    cpu: &Cpu,
     dy: &Real,
     (row, count): (usize, usize),
     a: &[f32],
@@ -125,5 +126,5 @@ pub(super) fn weight_block(
     let g = &dy.data[row * dy.cols + output..];
     let g = Strided { data: g, rows_apart: 1, cols_apart: dy.cols };
     let out = StridedMut { data: dw, rows_apart: depth };
-    multiply(out, g, Strided::rows(a, depth), (outputs, depth, count), true);
+    multiply(cpu, out, (g, Strided::rows(a, depth)), (outputs, depth, count), true);
 }

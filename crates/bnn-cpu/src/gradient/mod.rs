@@ -96,7 +96,8 @@ impl<'a> ByOutputs<'a> {
             }
             Source::Floats(a) => {
                 out.fill(0.0);
-                floats::weight_block(self.dy, (0, self.dy.rows), a, (first, self.depth), &mut out);
+                let (rows, to) = ((0, self.dy.rows), (first, self.depth));
+                floats::weight_block(cpu, self.dy, rows, a, to, &mut out);
             }
         }
         out

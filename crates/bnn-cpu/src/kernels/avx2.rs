@@ -1,7 +1,8 @@
-//! Kernels for AVX2 with POPCNT: registers of 256 bits that count no bits, but look up nibbles.
+//! Kernels for AVX2 with FMA and POPCNT: registers of 256 bits that count no bits, but look up nibbles.
 
 mod few;
 mod many;
+mod reals;
 
 use std::arch::x86_64::*;
 
@@ -13,6 +14,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile_rows: many::ROWS,
     counts,
     crossings: compare,
+    products: reals::products,
     lanes: Set::Avx2,
     ..portable::KERNEL
 };
@@ -23,6 +25,7 @@ const MANY: usize = 6;
 fn missing() -> Option<String> {
     let sets = [
         ("AVX2", is_x86_feature_detected!("avx2")),
+        ("FMA", is_x86_feature_detected!("fma")),
         ("POPCNT", is_x86_feature_detected!("popcnt")),
     ];
     let lacks: Vec<_> = sets.iter().filter(|(_, here)| !here).map(|(name, _)| *name).collect();

@@ -2,6 +2,7 @@
 
 mod dots;
 mod finish;
+mod reals;
 mod tiles;
 
 use std::arch::x86_64::*;
@@ -18,6 +19,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     crossings: compare,
     spread,
     transpose,
+    products: reals::products,
     lanes: Set::Avx512,
 };
 

@@ -1,85 +1,30 @@
-//! Products of real matrices, by the crate `gemm`.
+//! Sums of products of reals, of a tile of sixteen rows and [`WIDE`] columns.
+//!
+//! Every sum of a tile adds its products one after the other, whatever the width of the registers and
+//! however many sums share them. What is left is how a product is added: `avx512`, `avx2` and `neon`
+//! round once, by a fused multiply-add that each of these needs; `popcnt` and `portable` round the
+//! product and then the sum, as any processor does. So a kernel's name decides every bit of a sum, on
+//! every processor that can run it.
 
-use gemm::Parallelism;
+use super::{LINE, Line};
 
-/// A matrix of reals whose entry (row, column) lies at `row * rows_apart + column * cols_apart`.
-#[derive(Clone, Copy)]
-pub(crate) struct Strided<'a> {
-    pub(crate) data: &'a [f32],
-    pub(crate) rows_apart: usize,
-    pub(crate) cols_apart: usize,
-}
+/// Columns of a tile.
+pub(crate) const WIDE: usize = 2 * LINE;
 
-/// A row-major matrix of reals to be written, rows `rows_apart` numbers apart.
-pub(crate) struct StridedMut<'a> {
-    pub(crate) data: &'a mut [f32],
-    pub(crate) rows_apart: usize,
-}
+/// Columns of a tile side by side.
+pub(crate) type Wide = [f32; WIDE];
 
-impl<'a> Strided<'a> {
-    /// Row-major, `cols` columns.
-    pub(crate) fn rows(data: &'a [f32], cols: usize) -> Self {
-        Self { data, rows_apart: cols, cols_apart: 1 }
-    }
+/// The sums of a tile.
+pub(crate) type Tile = [Wide; LINE];
 
-    /// The transpose.
-    pub(crate) fn transposed(self) -> Self {
-        Self { rows_apart: self.cols_apart, cols_apart: self.rows_apart, ..self }
-    }
-
-    fn check(&self, rows: usize, cols: usize) {
-        let last = last(rows, cols, self.rows_apart, self.cols_apart);
-        assert!(last.is_none_or(|last| last < self.data.len()), "the matrix lies in its data");
-    }
-}
-
-/// Writes, or adds to what is there, the product of a (m x k) and b (k x n) on one thread.
-///
-/// Each sum runs in one order, which depends on the shape alone.
-pub(crate) fn multiply(
-    out: StridedMut<'_>,
-    a: Strided<'_>,
-    b: Strided<'_>,
-    (m, n, k): (usize, usize, usize),
-    add: bool,
-) {
-    a.check(m, k);
-    b.check(k, n);
-    let last = last(m, n, out.rows_apart, 1);
-    assert!(last.is_none_or(|last| last < out.data.len()), "the output lies in its data");
-    assert!(n <= out.rows_apart || m <= 1, "rows of the output do not overlap");
-    let apart = |strided: &Strided<'_>| (strided.cols_apart as isize, strided.rows_apart as isize);
-    let ((a_cols, a_rows), (b_cols, b_rows)) = (apart(&a), apart(&b));
-    let (place, a, b) = (out.data.as_mut_ptr(), a.data.as_ptr(), b.data.as_ptr());
-    let rows_apart = out.rows_apart as isize;
-    let (alpha, beta) = (f32::from(u8::from(add)), 1.0);
-    // SAFETY: all entries lie inside their slices, as checked above; the output is borrowed alone.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            place,
-            1,
-            rows_apart,
-            add,
-            a,
-            a_cols,
-            a_rows,
-            b,
-            b_cols,
-            b_rows,
-            alpha,
-            beta,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
-/// Place of the last entry, if there is any.
-fn last(rows: usize, cols: usize, rows_apart: usize, cols_apart: usize) -> Option<usize> {
-    (rows > 0 && cols > 0).then(|| (rows - 1) * rows_apart + (cols - 1) * cols_apart)
+/// Rows of the left operand that meet columns of the right one.
+pub(crate) struct Products<'a> {
+    /// For every term of the sums, the entries of the rows.
+    pub(crate) a: &'a [Line],
+    /// For every term, the entries of the columns.
+    pub(crate) b: &'a [Wide],
+    /// Rows in use; sums of those behind them are nobody's.
+    pub(crate) rows: usize,
+    /// Columns in use.
+    pub(crate) cols: usize,
 }

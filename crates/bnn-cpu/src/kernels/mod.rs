@@ -21,7 +21,7 @@ pub mod peak;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use float::{Strided, StridedMut, multiply};
+pub(crate) use float::{Products, Tile, WIDE, Wide};
 
 /// All kernels, best first; the last one runs everywhere.
 pub(crate) static KERNELS: &[Kernel] = &[
@@ -67,6 +67,8 @@ pub(crate) struct Kernel {
     spread: unsafe fn(&[u64], u8, &mut [u8]),
     /// See [`Kernel::transpose`].
     transpose: unsafe fn(Rows<'_>, RowsMut<'_>),
+    /// See [`Kernel::products`].
+    products: unsafe fn(&Products<'_>, &mut Tile),
     lanes: Set,
 }
 
@@ -288,7 +290,7 @@ impl Kernel {
         unsafe { (self.crossings)(x, cuts, bits) }
     }
 
-    /// Adds `value` to every byte whose bit is set: 64 bytes per word, as far as both go.
+    /// Adds `value` to every byte whose bit is set, modulo 256: 64 bytes per word, as far as both go.
     pub(crate) fn spread(&self, bits: &[u64], value: u8, bytes: &mut [u8]) {
         // SAFETY: the processor has the instructions (see above).
         unsafe { (self.spread)(bits, value, bytes) }
@@ -298,6 +300,12 @@ impl Kernel {
     pub(crate) fn transpose(&self, from: Rows<'_>, to: RowsMut<'_>) {
         // SAFETY: the processor has the instructions (see above).
         unsafe { (self.transpose)(from, to) }
+    }
+
+    /// Adds the products of reals to the sums of a tile.
+    pub(crate) fn products(&self, products: &Products<'_>, sums: &mut Tile) {
+        // SAFETY: the processor has the instructions (see above).
+        unsafe { (self.products)(products, sums) }
     }
 
     /// Runs a loop compiled for the kernel's instruction set.

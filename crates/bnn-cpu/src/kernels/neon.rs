@@ -2,6 +2,7 @@
 
 use std::arch::aarch64::*;
 
+use super::float::{Products, Tile};
 use super::{Counts, EIGHT, Kernel, Row, Set, crossings, portable};
 
 pub(super) const KERNEL: Kernel = Kernel {
@@ -10,6 +11,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile_rows: ROWS,
     counts,
     crossings: compare,
+    products,
     lanes: Set::Portable, // which is compiled with NEON on this architecture
     ..portable::KERNEL
 };
@@ -156,4 +158,52 @@ fn crossed(x: &[f32; 16], cuts: &[f32; 16]) -> uint8x16_t {
 #[target_feature(enable = "neon")]
 fn halves(lanes: uint32x4_t) -> uint16x8_t {
     vreinterpretq_u16_u32(lanes)
+}
+
+/// Reals of a register.
+const FOUR: usize = 4;
+
+/// Four rows and sixteen columns at a time: sixteen of the 32 registers.
+#[target_feature(enable = "neon")]
+fn products(products: &Products<'_>, sums: &mut Tile) {
+    for at in (0..products.cols).step_by(4 * FOUR) {
+        for first in (0..products.rows).step_by(4) {
+            add_products(products, (first, at), sums);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_products(products: &Products<'_>, (first, at): (usize, usize), sums: &mut Tile) {
+    let mut block = [[vdupq_n_f32(0.0); 4]; 4];
+    for (block, sums) in block.iter_mut().zip(&sums[first..]) {
+        *block = load_sixteen(&sums[at..]);
+    }
+    for (a, b) in products.a.iter().zip(products.b) {
+        let b = load_sixteen(&b[at..]);
+        for (block, &a) in block.iter_mut().zip(&a[first..]) {
+            for (sum, b) in block.iter_mut().zip(b) {
+                *sum = vfmaq_n_f32(*sum, b, a);
+            }
+        }
+    }
+    for (block, sums) in block.into_iter().zip(&mut sums[first..]) {
+        for (reals, to) in block.into_iter().zip(sums[at..].as_chunks_mut::<FOUR>().0) {
+            // SAFETY: the numbers are 16 bytes, borrowed alone.
+            unsafe { vst1q_f32(to.as_mut_ptr(), reals) }
+        }
+    }
+}
+
+/// The first sixteen numbers.
+#[inline]
+#[target_feature(enable = "neon")]
+fn load_sixteen(numbers: &[f32]) -> [float32x4_t; 4] {
+    let mut four = [vdupq_n_f32(0.0); 4];
+    for (four, numbers) in four.iter_mut().zip(numbers.as_chunks::<FOUR>().0) {
+        // SAFETY: the numbers are 16 bytes.
+        *four = unsafe { vld1q_f32(numbers.as_ptr()) };
+    }
+    four
 }

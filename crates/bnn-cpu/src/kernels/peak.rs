@@ -1,7 +1,10 @@
 //! What binary kernels are measured by: a popcount loop that never leaves registers, memory read as
 //! fast as it comes, and the loop that one would write first.
 
+use std::sync::Arc;
+
 use super::{Lanes, best};
+use crate::memory::{Buffer, Item, take};
 
 /// Multiply-adds of signs in one round of [`rounds`]: sixteen registers of 512 bits.
 #[cfg(target_arch = "x86_64")]
@@ -46,19 +49,27 @@ fn rounds(count: u32, seed: i64) -> i64 {
 }
 
 /// Bytes per second that one core reads again and again from a block of this size, the best of
-/// several tries: what bounds the product of a single row.
+/// several tries: what bounds the product of a single row. The block begins with a line of the cache:
+/// where registers are read across lines, some processors reach half of it.
 pub fn bytes_per_second(size: usize) -> f64 {
-    let words = vec![1u64; size.div_ceil(8).max(64)];
+    let words = &*filled(size.div_ceil(8).max(64), 1u64);
     let passes = (1 << 25) / words.len() + 1;
     let mut best_time = f64::INFINITY;
     for _ in 0..20 {
         let start = std::time::Instant::now();
         for _ in 0..passes {
-            std::hint::black_box(best().lanes(Read(std::hint::black_box(&words))));
+            std::hint::black_box(best().lanes(Read(std::hint::black_box(words))));
         }
         best_time = best_time.min(start.elapsed().as_secs_f64());
     }
     (passes * words.len() * 8) as f64 / best_time
+}
+
+/// Memory that begins with a line of the cache, as that of every operand does.
+fn filled<T: Item>(len: usize, value: T) -> Buffer<T> {
+    let mut memory = take(&Arc::default(), len);
+    memory.fill(value);
+    memory
 }
 
 struct Read<'a>(&'a [u64]);
@@ -80,7 +91,7 @@ impl Lanes for Read<'_> {
 /// Bytes per second that one core moves between four arrays of so many numbers each and itself, three
 /// of which it writes again, the best of several tries: what bounds a step of an optimizer.
 pub fn moved_bytes_per_second(numbers: usize) -> f64 {
-    let [mut a, mut b, mut c, d] = [(); 4].map(|()| vec![1f32; numbers.max(1)]);
+    let [mut a, mut b, mut c, d] = [(); 4].map(|()| filled(numbers.max(1), 1f32));
     let mut best_time = f64::INFINITY;
     for _ in 0..20 {
         let start = std::time::Instant::now();

@@ -1,5 +1,6 @@
 //! Kernels in plain Rust, for any processor.
 
+use super::float::{Products, Tile, WIDE};
 use super::{Counts, EIGHT, Kernel, LINE, Rows, RowsMut, Set, crossings};
 
 pub(super) const KERNEL: Kernel = Kernel {
@@ -12,6 +13,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     crossings: compare,
     spread,
     transpose,
+    products,
     lanes: Set::Portable,
 };
 
@@ -62,8 +64,9 @@ pub(super) fn spread(bits: &[u64], value: u8, bytes: &mut [u8]) {
     for (eight, bytes) in eights.zip(bytes.as_chunks_mut::<8>().0) {
         let kept = (u64::from(eight) * EVERY) & DIAGONAL;
         let set = (((kept & CARRY) + CARRY) | kept) >> 7 & EVERY;
-        let sum = u64::from_le_bytes(*bytes) + set * u64::from(value);
-        *bytes = sum.to_le_bytes();
+        let (before, added) = (u64::from_le_bytes(*bytes), set * u64::from(value));
+        let sum = (before & CARRY) + (added & CARRY); // whose carries end in the highest bits
+        *bytes = (sum ^ ((before ^ added) & !CARRY)).to_le_bytes();
     }
 }
 
@@ -77,5 +80,25 @@ pub(super) fn transpose((from, from_apart): Rows<'_>, (to, to_apart): RowsMut<'_
     }
     for (row, line) in lines.iter().enumerate() {
         to[row * to_apart..][..LINE].copy_from_slice(line);
+    }
+}
+
+/// One term after the other, whose columns fill registers of any width; the sums stay in L1.
+fn products(products: &Products<'_>, sums: &mut Tile) {
+    match products.cols <= LINE {
+        true => add_products::<LINE>(products, sums),
+        false => add_products::<WIDE>(products, sums),
+    }
+}
+
+/// Arrays of a known size keep the inner loop a row of registers.
+fn add_products<const COLUMNS: usize>(products: &Products<'_>, sums: &mut Tile) {
+    const WHAT: &str = "columns of the tile";
+    for (a, b) in products.a.iter().zip(products.b) {
+        let b: &[f32; COLUMNS] = b.first_chunk().expect(WHAT);
+        for (sums, a) in sums[..products.rows].iter_mut().zip(a) {
+            let sums: &mut [f32; COLUMNS] = sums.first_chunk_mut().expect(WHAT);
+            sums.iter_mut().zip(b).for_each(|(sum, b)| *sum += a * b);
+        }
     }
 }

@@ -269,12 +269,13 @@ fn crossings_are_comparisons() {
 #[test]
 fn bits_spread_to_bytes() {
     for kernel in usable() {
-        for (count, value) in [(1, 1), (3, 16), (8, 18)] {
+        for (count, value) in [(1, 1), (3, 16), (8, 18), (5, 254), (4, 255)] {
             let bits = words(count, 9);
             let mut bytes = vec![2; 64 * count];
             kernel.spread(&bits, value, &mut bytes);
             let set = |at: usize| (bits[at / 64] >> (at % 64) & 1) as u8;
-            let want: Vec<u8> = (0..bytes.len()).map(|at| 2 + value * set(at)).collect();
+            let want: Vec<u8> =
+                (0..bytes.len()).map(|at| (value * set(at)).wrapping_add(2)).collect();
             assert_eq!(bytes, want, "{}", kernel.name);
         }
     }

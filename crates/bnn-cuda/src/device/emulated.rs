@@ -58,7 +58,7 @@ impl Driver for Emulated {
         Ok(Box::into_raw(memory.into_boxed_slice()).cast::<u128>() as u64)
     }
 
-    fn free(&self, address: u64, bytes: usize) {
+    unsafe fn free(&self, address: u64, bytes: usize) {
         let slice = std::ptr::slice_from_raw_parts_mut(
             address as *mut u128,
             bytes.div_ceil(size_of::<u128>()),
@@ -67,13 +67,13 @@ impl Driver for Emulated {
         drop(unsafe { Box::from_raw(slice) });
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<()> {
+    unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<()> {
         // SAFETY: a buffer of this driver, as large as what is copied.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) };
         Ok(())
     }
 
-    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
         // SAFETY: a buffer of this driver, as large as what is copied.
         unsafe {
             std::ptr::copy_nonoverlapping(from as *const u8, bytes.as_mut_ptr(), bytes.len())
@@ -81,7 +81,7 @@ impl Driver for Emulated {
         Ok(())
     }
 
-    fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
+    unsafe fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
         let libraries = LIBRARIES.get_or_init(Mutex::default);
         let mut libraries = libraries.lock().unwrap_or_else(PoisonError::into_inner);
         let Kernel(file, name) = kernel;
@@ -102,7 +102,7 @@ impl Driver for Emulated {
         Ok(())
     }
 
-    fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>> {
+    unsafe fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>> {
         Ok(Box::new(Replay { host: Self::new(self.arch), launches }))
     }
 
@@ -110,7 +110,7 @@ impl Driver for Emulated {
         Rounding::Single
     }
 
-    fn gemm(&self, gemm: &Gemm<'_>) -> Result<()> {
+    unsafe fn gemm(&self, gemm: &Gemm<'_>) -> Result<()> {
         let &Gemm { size: [m, n, k], a: (a, a_transposed), b: (b, b_transposed), c, rounding } =
             gemm;
         if rounding != Rounding::Single {
@@ -160,7 +160,8 @@ impl Graph for Replay {
     fn start(&self) -> Result<()> {
         let mut launches = self.launches.iter();
         launches.try_for_each(|Launch { kernel, shape, values }| {
-            self.host.launch(*kernel, *shape, values)
+            // SAFETY: whoever made the graph gave its word for them.
+            unsafe { self.host.launch(*kernel, *shape, values) }
         })
     }
 }

@@ -174,33 +174,34 @@ impl Driver for Gpu {
         unsafe { cuda::malloc_async(STREAM, bytes) }.map_err(|error| memory(bytes, error))
     }
 
-    fn free(&self, address: u64, _bytes: usize) {
+    unsafe fn free(&self, address: u64, _bytes: usize) {
         if self.here().is_ok() {
-            // SAFETY: allocated by `allocate`, and freed once. A failure is the device's, and shows
+            // SAFETY: the caller's word. A failure is the device's, and shows
             // in the next call that can report it.
             let _ = unsafe { cuda::free_async(address, STREAM) };
         }
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<()> {
+    unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<()> {
         self.here()?;
         if bytes.len() > HALF {
             // SAFETY: the buffer is as large as the slice.
             return unsafe { cuda::memcpy_htod_sync(to, bytes) }
                 .map_err(|error| device("copy to the device", error));
         }
-        let copied = lock(&self.staging).upload(to, bytes);
+        // SAFETY: as this function's.
+        let copied = unsafe { lock(&self.staging).upload(to, bytes) };
         copied.map_err(|error| device("copy to the device", error))
     }
 
-    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
         self.here()?;
         // SAFETY: the buffer is as large as the slice.
         unsafe { cuda::memcpy_dtoh_sync(bytes, from) }
             .map_err(|error| device("copy to the host", error))
     }
 
-    fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
+    unsafe fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()> {
         if shape.is_empty() {
             return Ok(());
         }
@@ -226,7 +227,7 @@ impl Driver for Gpu {
         launched.map_err(|error| device(kernel.1, error))
     }
 
-    fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>> {
+    unsafe fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>> {
         self.here()?;
         Ok(Box::new(GpuGraph::new(self, self.context, &launches)?))
     }
@@ -235,7 +236,7 @@ impl Driver for Gpu {
         self.rounding
     }
 
-    fn gemm(&self, gemm: &Gemm<'_>) -> Result<()> {
+    unsafe fn gemm(&self, gemm: &Gemm<'_>) -> Result<()> {
         self.here()?;
         let mut blas = lock(&self.blas);
         if blas.is_none() {
@@ -329,7 +330,10 @@ impl Staging {
     }
 
     /// Copies at most [`HALF`] bytes, without waiting for the device unless it is far behind.
-    fn upload(&mut self, to: u64, bytes: &[u8]) -> std::result::Result<(), DriverError> {
+    ///
+    /// # Safety
+    /// As of [`Driver::upload`], in the context that is current.
+    unsafe fn upload(&mut self, to: u64, bytes: &[u8]) -> std::result::Result<(), DriverError> {
         if self.used + bytes.len() > HALF {
             // SAFETY: an event of this context.
             unsafe { cuda::event::record(self.done[self.half], STREAM) }?;

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)] // the libraries of the device are C
 
+mod asked;
 mod compiler;
 #[cfg(feature = "emulation")]
 pub(crate) mod emulated;
@@ -22,7 +23,8 @@ use bnn_core::{Error, Result};
 
 pub(crate) use lot::Lot;
 
-/// A device.
+/// A device. Addresses are those of [`Driver::allocate`] that were not given back, or lie in what was
+/// allocated there.
 pub(crate) trait Driver: Send + Sync {
     /// Device and architecture, such as `cuda:0/sm_90`.
     fn name(&self) -> String;
@@ -40,29 +42,44 @@ pub(crate) trait Driver: Send + Sync {
     fn allocate(&self, bytes: usize) -> Result<u64>;
 
     /// Gives memory back; what uses it and was asked for earlier is done first.
-    fn free(&self, address: u64, bytes: usize);
+    ///
+    /// # Safety
+    /// The address is of this driver, allocated with as many bytes, and is given back once.
+    unsafe fn free(&self, address: u64, bytes: usize);
 
     /// Copies to the device.
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<()>;
+    ///
+    /// # Safety
+    /// So many bytes from the address on are of this driver.
+    unsafe fn upload(&self, to: u64, bytes: &[u8]) -> Result<()>;
 
     /// Copies to the host, after everything asked for earlier.
-    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
+    ///
+    /// # Safety
+    /// So many bytes from the address on are of this driver.
+    unsafe fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
 
     /// Starts a kernel.
     ///
-    /// Buffers among the values must be as large as the kernel needs for its other values.
-    fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()>;
+    /// # Safety
+    /// The values are those that the kernel takes, in number and kind. Buffers among them are of this
+    /// driver and as large as the kernel needs for its other values.
+    unsafe fn launch(&self, kernel: Kernel, shape: Shape, values: &[Value<'_>]) -> Result<()>;
 
     /// Launches that follow one another, as one piece of work.
     ///
-    /// What they read and write must be there whenever it is started.
-    fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>>;
+    /// # Safety
+    /// Each is as [`Driver::launch`] asks, and what they read and write is there whenever it is started.
+    unsafe fn graph(&self, launches: Vec<Launch>) -> Result<Box<dyn Graph>>;
 
     /// How products of reals are rounded.
     fn rounding(&self) -> Rounding;
 
     /// A row-major product.
-    fn gemm(&self, gemm: &Gemm<'_>) -> Result<()>;
+    ///
+    /// # Safety
+    /// The buffers are of this driver and hold matrices of these sizes.
+    unsafe fn gemm(&self, gemm: &Gemm<'_>) -> Result<()>;
 }
 
 /// Launches that can be started again and again.
@@ -240,7 +257,11 @@ impl Buffer {
     /// What the driver says.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<()> {
         assert!(bytes.len() <= self.bytes, "the buffer holds what is written");
-        if bytes.is_empty() { Ok(()) } else { self.driver.upload(self.address, bytes) }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the buffer's own memory, and not more of it than there is.
+        unsafe { self.driver.upload(self.address, bytes) }
     }
 
     /// Whether it goes back to this lot.
@@ -254,7 +275,11 @@ impl Buffer {
     /// What the driver says.
     pub(crate) fn read(&self, bytes: &mut [u8]) -> Result<()> {
         assert!(bytes.len() <= self.bytes, "the buffer holds what is read");
-        if bytes.is_empty() { Ok(()) } else { self.driver.download(self.address, bytes) }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the buffer's own memory, and not more of it than there is.
+        unsafe { self.driver.download(self.address, bytes) }
     }
 
     /// Its address, as a value of a kernel.
@@ -278,7 +303,8 @@ impl Drop for Buffer {
         let bytes = self.bytes.max(1);
         match &self.lot {
             Some(lot) => lot.take(self.address, bytes),
-            None => self.driver.free(self.address, bytes),
+            // SAFETY: allocated for this buffer with so many bytes; it is gone now.
+            None => unsafe { self.driver.free(self.address, bytes) },
         }
     }
 }

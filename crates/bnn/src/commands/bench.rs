@@ -117,6 +117,9 @@ pub fn run(args: &Args) -> Result<()> {
         } else {
             table(&timed)?;
         }
+        if let Some(doubt) = timed.doubt() {
+            output::note(&format!("warning: {doubt}"));
+        }
         if args.check {
             slow.extend(slower(&timed));
         }
