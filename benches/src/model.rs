@@ -142,7 +142,14 @@ mod tests {
         let grid = bnn_core::Grid { height: 5, width: 3 };
         let classes = ["a", "b", "c"].map(String::from).into();
         let hidden = vec![dense(65, 15), dense(70, 65)];
-        Frozen { input: Input { grid, channels: 1 }, hidden, output, classes, preprocess: None }
+        Frozen {
+            input: Input { grid, channels: 1 },
+            hidden,
+            output,
+            classes,
+            images: vec![],
+            preprocess: None,
+        }
     }
 
     /// More images than go into one batch.

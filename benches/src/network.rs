@@ -99,7 +99,7 @@ impl Network {
             beta: vec![0.0; CLASSES],
         };
         let classes = (0..CLASSES).map(|class| class.to_string()).collect();
-        Frozen { input, hidden, output, classes, preprocess: None }
+        Frozen { input, hidden, output, classes, images: vec![], preprocess: None }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Place<'a> {
     pub out: &'a Path,
     /// Folder of the data sets, if not the usual one.
     pub data_dir: Option<&'a Path>,
-    /// Whether to go on from the checkpoint in the folder.
+    /// Whether to go on from the checkpoint in the folder; what is there is replaced otherwise.
     pub resume: bool,
 }
 
@@ -90,7 +90,7 @@ impl Bnn {
         command.arg("train").arg(file).args(["--tier", &key.tier, "--data", &key.data]);
         command.args(["--backend", &key.backend, "--seed", &key.seed.to_string(), "--json"]);
         command.arg("--out").arg(place.out);
-        command.args(place.resume.then_some("--resume"));
+        command.arg(if place.resume { "--resume" } else { "--force" });
         if let Some(dir) = place.data_dir {
             command.arg("--data-dir").arg(dir);
         }
@@ -211,6 +211,7 @@ mod tests {
             let place = Place { out: Path::new("runs/mlp"), data_dir: None, resume };
             let command = bnn.train(Path::new("mlp.toml"), &key, &place);
             assert_eq!(command.get_args().any(|arg| arg == "--resume"), resume);
+            assert_eq!(command.get_args().any(|arg| arg == "--force"), !resume);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, View, serialize};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -77,6 +77,37 @@ pub fn write(kind: &str, header: &impl Serialize, tensors: &[Tensor]) -> Result<
         serialize(named, Some(metadata)).map_err(|error| Error::format("tensors", error))?;
     look(kind, &bytes, bytes.len() as u64)?;
     Ok(bytes)
+}
+
+/// Bytes of the file that [`write`] would make of tensors of these names, types and shapes; none of
+/// them is there.
+///
+/// # Errors
+/// [`Error::Format`] for tensors of more bytes than any memory has, or for a header that no reader would
+/// take.
+pub(crate) fn size(
+    kind: &str,
+    header: &impl Serialize,
+    mut tensors: Vec<(String, Dtype, Vec<usize>)>,
+) -> Result<usize> {
+    let bad = |error: &dyn std::fmt::Display| Error::format("tensors", error);
+    tensors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0))); // as safetensors does
+    let (mut end, mut infos) = (0usize, Vec::with_capacity(tensors.len()));
+    for (name, dtype, shape) in tensors {
+        let bytes =
+            shape.iter().try_fold(dtype.bitsize() / 8, |size, &side| size.checked_mul(side));
+        let (start, next) = (end, bytes.and_then(|bytes| end.checked_add(bytes)));
+        end = next.ok_or_else(|| bad(&"more bytes than any memory has"))?;
+        infos.push((name, TensorInfo { dtype, shape, data_offsets: (start, end) }));
+    }
+    let text = HashMap::from([(KEY.to_string(), blank(kind, header)?)]); // as long as with its digits
+    let metadata = Metadata::new(Some(text), infos).map_err(|error| bad(&error))?;
+    let json = serde_json::to_string(&metadata).map_err(|error| bad(&error))?;
+    let header = json.len().next_multiple_of(8);
+    let size = end.checked_add(size_of::<u64>() + header);
+    let size = size.ok_or_else(|| bad(&"more bytes than any memory has"))?;
+    look(kind, &(header as u64).to_le_bytes(), size as u64)?;
+    Ok(size)
 }
 
 /// The text of a header, with a blank for the checksum.

@@ -10,43 +10,46 @@ use crate::{
     Preprocess, Result,
 };
 
-const KIND: &str = "frozen";
+pub(crate) const KIND: &str = "frozen";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
-    input: Input,
-    hidden: Vec<HiddenHeader>,
-    output: OutputHeader,
-    classes: Vec<String>,
+pub(crate) struct Header {
+    pub(crate) input: Input,
+    pub(crate) hidden: Vec<HiddenHeader>,
+    pub(crate) output: OutputHeader,
+    pub(crate) classes: Vec<String>,
+    /// Absent for networks whose images were taken as they are, as in all files before there were others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) images: Vec<String>,
     /// Absent for networks that read pixels as they are: readers that do not know it refuse the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    preprocess: Option<Preprocess>,
+    pub(crate) preprocess: Option<Preprocess>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HiddenHeader {
-    weights: PlanesHeader,
-    gather: Gather,
-    levels: Levels,
-    pool: Option<Pool>,
+pub(crate) struct HiddenHeader {
+    pub(crate) weights: PlanesHeader,
+    pub(crate) gather: Gather,
+    pub(crate) levels: Levels,
+    pub(crate) pool: Option<Pool>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OutputHeader {
-    weights: PlanesHeader,
-    gather: Gather,
+pub(crate) struct OutputHeader {
+    pub(crate) weights: PlanesHeader,
+    pub(crate) gather: Gather,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlanesHeader {
-    columns: usize,
-    scale: f32,
-    plane_weights: Vec<i32>,
-    masked: bool,
+pub(crate) struct PlanesHeader {
+    pub(crate) columns: usize,
+    pub(crate) scale: f32,
+    pub(crate) plane_weights: Vec<i32>,
+    pub(crate) masked: bool,
 }
 
 impl Frozen {
@@ -71,8 +74,8 @@ impl Frozen {
             tensors.push(reals(format!("output.{name}"), numbers));
         }
         let output = OutputHeader { weights, gather: *gather };
-        let (classes, preprocess) = (self.classes.clone(), self.preprocess.clone());
-        let header = Header { input: self.input, hidden, output, classes, preprocess };
+        let Self { input, classes, images, preprocess, .. } = self.clone();
+        let header = Header { input, hidden, output, classes, images, preprocess };
         envelope::write(KIND, &header, &tensors)
     }
 
@@ -139,6 +142,7 @@ fn network(file: &Opened<'_, Header>) -> Result<Frozen> {
             beta: read_reals(file, "output.beta")?,
         },
         classes: file.header.classes.clone(),
+        images: file.header.images.clone(),
         preprocess: file.header.preprocess.clone(),
     })
 }

@@ -37,6 +37,9 @@ pub struct Frozen {
     pub output: Output,
     /// Name of every class, in the order of the scores.
     pub classes: Vec<String>,
+    /// How pictures of any size and kind became images of [`input`](Self::input), in order, such as
+    /// `resize 28 x 28 crop`; empty if they were such images. A record, as [`Preprocess`] is.
+    pub images: Vec<String>,
     /// What makes pixels the bytes that it reads; none if it reads them as they are.
     pub preprocess: Option<Preprocess>,
 }
@@ -173,6 +176,7 @@ impl Frozen {
             scale = block.levels.scale;
         }
         let classes = self.output.check(&input, scale, &mut work).map_err(at("output"))?;
+        check_steps("images", &self.images)?;
         self.preprocess.as_ref().map_or(Ok(()), Preprocess::check)?;
         self.check_classes(classes)?;
         Ok(work)
@@ -226,12 +230,10 @@ impl Preprocess {
         if !(self.limit > 0.0 && self.limit.is_finite()) {
             return refused("the limit of the codes is not positive");
         }
-        if self.steps.is_empty() || self.steps.iter().any(|step| !is_step(step)) {
-            return refused("a step is no text of a few words");
+        if self.steps.is_empty() {
+            return refused("no step");
         }
-        if self.steps.len() > MOST_STEPS {
-            return refused("more than 16 steps");
-        }
+        check_steps("preprocess", &self.steps)?;
         let digits = self.digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if self.digest.len() != 64 || !digits {
             return refused("the digest is not 64 hexadecimal digits");
@@ -339,9 +341,15 @@ fn check_weights(weights: &Planes) -> Result<usize> {
     Ok(weights.planes.len())
 }
 
-/// Whether a text can be a step of preprocessing, which is printed: short, on one line.
-fn is_step(text: &str) -> bool {
-    text.len() <= MOST_NAME && is_plain_text(text)
+/// Checks that steps, which are printed, are few, short and on one line.
+fn check_steps(place: &str, steps: &[String]) -> Result<()> {
+    if steps.len() > MOST_STEPS {
+        return Err(Error::format(place, format!("more than {MOST_STEPS} steps")));
+    }
+    if steps.iter().any(|step| step.len() > MOST_NAME || !is_plain_text(step)) {
+        return Err(Error::format(place, "a step is no text of a few words"));
+    }
+    Ok(())
 }
 
 /// Says in which layer an error lies.

@@ -23,6 +23,7 @@ pub mod envelope;
 pub mod fold;
 mod format;
 mod frozen;
+mod outline;
 mod work;
 
 mod error;
@@ -38,6 +39,7 @@ pub use frozen::{Frozen, Hidden, Input, Output, Pool, Preprocess};
 pub use gather::{Gather, Grid, Window};
 pub use matrix::{Matrix, MatrixView};
 pub use norm::{Norm, Spread};
+pub use outline::{LayerOutline, Outline};
 pub use plain::{is_plain_text, plain};
 pub use quant::{Form, Levels, Quant};
 pub use reference::Reference;

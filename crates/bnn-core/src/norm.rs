@@ -75,6 +75,15 @@ impl Norm {
         }
     }
 
+    /// The norm of a batch of fewer samples than a full one: its share in the running statistics is as
+    /// much smaller. Of a full batch, or a larger one, it is the same.
+    pub fn of_batch(&self, samples: usize, full: usize) -> Self {
+        if samples >= full {
+            return *self;
+        }
+        Self { momentum: self.momentum * (samples as f32 / full as f32), ..*self }
+    }
+
     /// A running statistic after a batch.
     pub fn running(&self, old: f32, batch: f32) -> f32 {
         (1.0 - self.momentum) * old + self.momentum * batch
@@ -87,5 +96,19 @@ impl Norm {
     #[inline]
     pub fn apply(x: f32, mean: f32, gain: f32, beta: f32) -> f32 {
         (x - mean) * gain + beta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_batch_moves_the_statistics_by_its_part() {
+        let norm = Norm::shift();
+        assert_eq!(norm.of_batch(100, 100), norm);
+        assert_eq!(norm.of_batch(101, 100), norm);
+        assert_eq!(norm.of_batch(25, 100), Norm { momentum: 0.03125, ..norm });
+        assert_eq!(norm.of_batch(25, 100).running(2.0, 10.0), 2.0 + 0.03125 * 8.0);
     }
 }

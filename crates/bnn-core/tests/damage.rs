@@ -41,6 +41,7 @@ fn network(side: usize, window: Window, outputs: usize) -> Frozen {
         hidden: vec![hidden],
         output,
         classes,
+        images: vec![],
         preprocess: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The data sets by name. A new one is a file of its own and a row of the table here.
 
+use crate::picture::Rules;
 use crate::published::Published;
 use crate::{
     Dataset, Error, Lookup, Result, cifar10, cifar10_jpeg, digits, mnist, own_images, svhn,
@@ -57,6 +58,17 @@ pub fn catalog(lookup: &Lookup) -> Vec<Listing> {
 /// machine, [`Error::File`] and [`Error::Damaged`] if its files are at fault.
 pub fn load(name: &str, lookup: &Lookup) -> Result<Dataset> {
     (source(name)?.load)(lookup)
+}
+
+/// Loads the data set `name`, its images made as `rules` say.
+///
+/// # Errors
+/// As [`load`], and [`Error::Images`] for rules that cannot be followed.
+pub fn load_as(name: &str, lookup: &Lookup, rules: &Rules) -> Result<Dataset> {
+    if name == own_images::SOURCE.name {
+        return own_images::load(lookup, rules); // of several sizes and kinds
+    }
+    load(name, lookup)?.developed(rules)
 }
 
 /// The row of the data set `name`.

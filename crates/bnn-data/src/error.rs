@@ -52,6 +52,14 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A file is no picture that can be used.
+    #[error("{}: {why}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
     /// A file is whole but not the published one.
     #[error("{}: {why}; remove it and fetch it again", path.display())]
     Wrong {

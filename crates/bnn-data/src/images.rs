@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{ArcArray2, ArrayView2, Axis, Slice};
 use sha2::{Digest, Sha256};
 
+use crate::picture::{Picture, Rules};
 use crate::preprocess::Transform;
 use crate::{Error, Result, digest};
 
@@ -116,6 +117,21 @@ impl Images {
         tail
     }
 
+    /// The images made anew as `rules` say.
+    fn developed(&self, rules: &Rules) -> Result<Self> {
+        let (size, channels) = ((self.height, self.width), self.channels());
+        let mut made = (size, channels);
+        let mut pixels = Vec::new();
+        for row in self.pixels.rows() {
+            let image = rules.develop(Picture::opaque(size, channels, row.to_vec()));
+            let image = image.map_err(Error::images)?;
+            made = ((image.size.height, image.size.width), image.channels);
+            pixels.extend(image.bytes);
+        }
+        let ((height, width), channels) = made;
+        Self::new((height, width, channels), self.classes, pixels, self.labels.clone())
+    }
+
     /// All bytes, to change them in place; they are copied first where a clone shares them.
     fn bytes_mut(&mut self) -> &mut [u8] {
         self.pixels.as_slice_mut().expect("rows are contiguous")
@@ -163,6 +179,8 @@ pub struct Dataset {
     class_names: Vec<String>,
     /// What made its bytes codes, if anything did.
     preparation: Option<Arc<Transform>>,
+    /// How its pictures became images.
+    rules: Rules,
     /// What its reader noticed.
     notes: Vec<String>,
 }
@@ -176,8 +194,8 @@ impl Dataset {
         assert_eq!(train.shape(), validation.shape(), "training and validation images differ");
         assert_eq!(train.shape(), test.shape(), "training and test images differ");
         let class_names = (0..train.classes()).map(|class| class.to_string()).collect();
-        let (name, preparation, notes) = (name.into(), None, vec![]);
-        Self { name, train, validation, test, class_names, preparation, notes }
+        let (name, preparation, rules, notes) = (name.into(), None, Rules::default(), vec![]);
+        Self { name, train, validation, test, class_names, preparation, rules, notes }
     }
 
     /// The data set with all images turned into codes, in place where nobody shares them; the
@@ -202,6 +220,33 @@ impl Dataset {
             transform.apply(images.bytes_mut(), threads)?;
         }
         Ok(Self { preparation: Some(transform), ..self })
+    }
+
+    /// The data set with all images made anew as `rules` say.
+    ///
+    /// # Errors
+    /// [`Error::Images`] for rules that cannot be followed, and where there are rules or codes already.
+    pub fn developed(mut self, rules: &Rules) -> Result<Self> {
+        if *rules == Rules::default() {
+            return Ok(self);
+        }
+        if self.rules != Rules::default() || self.preparation.is_some() {
+            return Err(Error::images("made by other rules already; load them anew".into()));
+        }
+        for images in [&mut self.train, &mut self.validation, &mut self.test] {
+            *images = images.developed(rules)?;
+        }
+        Ok(self.made_by(*rules))
+    }
+
+    /// The same data set, whose pictures became images by these rules.
+    pub(crate) fn made_by(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// How its pictures became images.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// What turned its images into codes; none if they are bytes of pixels.

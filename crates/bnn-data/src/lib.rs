@@ -24,6 +24,7 @@ mod digits;
 pub mod idx;
 mod mnist;
 mod own_images;
+pub mod picture;
 mod svhn;
 
 mod archive;
@@ -40,7 +41,7 @@ pub mod fuzz;
 
 pub use augment::Augment;
 pub use batches::{Batch, Batches, Last, Order, Plan};
-pub use catalog::{Listing, catalog, load};
+pub use catalog::{Listing, catalog, load, load_as};
 pub use digits::Digits;
 pub use error::{Error, Result};
 pub use images::{Dataset, Images};

@@ -7,15 +7,21 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::Source;
 use crate::lookup::metadata;
-use crate::{Error, Lookup, Result, class_folders};
+use crate::picture::Rules;
+use crate::{Dataset, Error, Lookup, Result, class_folders};
 
 pub(crate) const SOURCE: Source = Source {
     name: "images",
     about: "images of your own, PNG or JPEG, in train/<class>/ and test/<class>/",
     published: None,
     place: |lookup| Ok(find(lookup)?.display().to_string()),
-    load: |lookup| class_folders::read("images", &find(lookup)?),
+    load: |lookup| load(lookup, &Rules::default()),
 };
+
+/// Reads the images as `rules` say.
+pub(crate) fn load(lookup: &Lookup, rules: &Rules) -> Result<Dataset> {
+    class_folders::read_as(SOURCE.name, &find(lookup)?, rules)
+}
 
 const REMEDY: &str = "name a folder that holds train/<class>/ and test/<class>/, or a .tar or .tar.gz of \
     them, with --data-dir, or put it into BNN_DATA as images, images.tar or images.tar.gz; `digits` \

@@ -95,7 +95,8 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         let mut input = Some(bnn_train::block::Flow::Code(self.batch().images));
         let mut all = vec![];
         for block in &mut self.net.blocks {
-            let saved = block.forward(self.backend, input.take().unwrap()).unwrap();
+            let norm = block.form.norm;
+            let saved = block.forward(self.backend, input.take().unwrap(), &norm).unwrap();
             let train = |form: &bnn_train::block::ActivationForm| {
                 form.train(self.backend, saved.normed(), &clock).unwrap()
             };

@@ -98,11 +98,12 @@ pub struct Backward<B: TrainBackend> {
 }
 
 impl<B: FloatBackend> Block<B> {
-    /// Product, pool and norm of a batch in training; moves the running statistics.
+    /// Product, pool and norm of a batch in training; moves the running statistics, for which `norm`
+    /// says how much the batch counts.
     ///
     /// # Errors
     /// What the backend says.
-    pub fn forward(&mut self, backend: &B, input: Flow<B>) -> Result<Saved<B>> {
+    pub fn forward(&mut self, backend: &B, input: Flow<B>, norm: &Norm) -> Result<Saved<B>> {
         let product = self.product(backend, &input)?;
         let (sums, taps) = match self.form.pool {
             Some(Pool { grid, window }) => {
@@ -112,7 +113,7 @@ impl<B: FloatBackend> Block<B> {
             None => (product, None),
         };
         let (gamma, beta) = (&self.gamma.value, &self.beta.value);
-        let normed = backend.norm(&sums, gamma, beta, &mut self.running, &self.form.norm)?;
+        let normed = backend.norm(&sums, gamma, beta, &mut self.running, norm)?;
         Ok(Saved { input, sums, taps, normed })
     }
 

@@ -58,7 +58,8 @@ pub fn costs(layers: &[LayerSummary]) -> Vec<LayerCost> {
         let byte_output = if at == last { REAL } else { BYTE };
         LayerCost {
             multiply_adds: layer.multiply_accumulates,
-            bit_products: are_codes.then(|| layer.multiply_accumulates * input * weight),
+            bit_products: are_codes
+                .then(|| layer.multiply_accumulates.saturating_mul(input * weight)),
             own: values.traffic([weight, input, own_output(at)]),
             int8: values.traffic([BYTE, BYTE, byte_output]),
             f32: values.traffic([REAL; 3]),
@@ -69,13 +70,17 @@ pub fn costs(layers: &[LayerSummary]) -> Vec<LayerCost> {
 
 impl Values {
     fn of(layer: &LayerSummary) -> Self {
-        let outputs = (layer.grid.pixels() * layer.outputs) as u64;
+        let outputs = (layer.grid.pixels() as u64).saturating_mul(layer.outputs as u64);
         Self { weights: layer.weights as u64, inputs: layer.input_values(), outputs }
     }
 
     /// The bits of as many values, given the bits of a weight, of an input and of an output.
     fn traffic(&self, [weight, input, output]: [u64; 3]) -> Traffic {
         let Self { weights, inputs, outputs } = self;
-        Traffic { weights: weights * weight, read: inputs * input, written: outputs * output }
+        Traffic {
+            weights: weights.saturating_mul(weight),
+            read: inputs.saturating_mul(input),
+            written: outputs.saturating_mul(output),
+        }
     }
 }

@@ -45,6 +45,18 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A run that takes more memory than is free.
+    #[error("{job} takes about {needed} of memory, {free} are free: {remedy}")]
+    Memory {
+        /// What takes it.
+        job: String,
+        /// How much, with its unit.
+        needed: String,
+        /// How much there is, with its unit.
+        free: String,
+        /// What would take less.
+        remedy: String,
+    },
     /// Another run writes into the folder.
     #[error(
         "{}: another run is going on in this folder; wait until it is done, or name another folder",
@@ -53,6 +65,17 @@ pub enum Error {
     Busy {
         /// The folder.
         path: PathBuf,
+    },
+    /// A run is in the folder that a new one would overwrite.
+    #[error(
+        "{}: {what}; name another folder with --out, or replace that run with --force",
+        path.display()
+    )]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// What there is of the run.
+        what: String,
     },
     /// A checkpoint that does not belong to this run.
     #[error("{}: {why}", path.display())]
@@ -88,5 +111,10 @@ impl Error {
     pub fn spec(place: impl ToString, why: impl ToString) -> Self {
         let place = bnn_core::plain(&place.to_string()).into_owned();
         Self::Spec { place, why: why.to_string() }
+    }
+
+    /// A file that could not be read or written.
+    pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::File { path: path.into(), source }
     }
 }

@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use bnn_data::{Error as DataError, regular};
@@ -52,7 +52,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(false)
         }
-        Err(source) => Err(Error::File { path: path.into(), source }),
+        Err(source) => Err(Error::file(path, source)),
     }
 }
 
@@ -66,9 +66,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
 /// [`Error::File`] if the folder is not writable, the disk is full, or a pipe lies in the place of the
 /// part; the old file is untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(PART);
-    write_by(&PathBuf::from(name), path, bytes)
+    write_by(&part(path), path, bytes)
 }
 
 /// The same by a file of another name, in the same folder.
@@ -85,8 +83,37 @@ pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     };
     write().map_err(|source| {
         let _ = std::fs::remove_file(part); // the first error is the one to tell
-        Error::File { path: path.into(), source }
+        Error::file(path, remedied(source))
     })
+}
+
+/// An error of writing, with what to do where there is no room.
+pub(crate) fn remedied(error: IoError) -> IoError {
+    let remedy = match error.kind() {
+        ErrorKind::StorageFull => "make room there, or name a folder on another disk",
+        ErrorKind::QuotaExceeded => "make room in your quota, or name a folder on another disk",
+        ErrorKind::FileTooLarge => "raise the limit on the size of files (`ulimit -f`)",
+        _ => return error,
+    };
+    IoError::new(error.kind(), format!("{error}: {remedy}"))
+}
+
+/// Removes a file that may not be there.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file(path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a file while it is being written.
+pub(crate) fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PART);
+    name.into()
 }
 
 /// Opens the file by whose lock processes keep out of a folder, and makes it if it is not there.
@@ -99,5 +126,5 @@ pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     regular::check(path).map_err(of_data)?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    file.map_err(|source| Error::File { path: path.into(), source })
+    file.map_err(|source| Error::file(path, remedied(source)))
 }

@@ -1,7 +1,10 @@
-//! The folder of a run, and the lock that keeps a second run out of it.
+//! The folder of a run, what lies in it, and the lock that keeps a second run out of it.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use bnn_data::limits;
 
 use crate::{Error, Result, file};
 
@@ -9,6 +12,18 @@ use crate::{Error, Result, file};
 pub const MODEL_FILE: &str = "model.safetensors";
 /// Name of the checkpoint in the folder of a run.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+/// Name of the file of what the network of a run gets wrong.
+pub const EVALUATION_FILE: &str = "evaluation.json";
+/// Name of the file of the epochs of a run, one JSON object to a line.
+pub const HISTORY_FILE: &str = "history.jsonl";
+/// Name of the file of the spec of a run, as it was run.
+pub const SPEC_FILE: &str = "spec.toml";
+
+/// All files that a run writes by fixed names.
+const FILES: [&str; 5] = [MODEL_FILE, CHECKPOINT_FILE, EVALUATION_FILE, HISTORY_FILE, SPEC_FILE];
+
+/// How a spec begins that a run has written: any other `spec.toml` is somebody's own.
+pub(crate) const SPEC_HEAD: &str = "# The run in this folder: ";
 
 /// The folder of a run; no other run can open it until this is dropped or the process ends.
 #[derive(Debug)]
@@ -24,14 +39,13 @@ impl Folder {
     /// [`Error::Busy`] if another run has it, [`Error::File`] if it cannot be made or written to.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        let failed = |path: &Path, source| Error::File { path: path.into(), source };
-        fs::create_dir_all(&path).map_err(|source| failed(&path, source))?;
+        fs::create_dir_all(&path).map_err(|source| Error::file(&path, file::remedied(source)))?;
         let lock = path.join(file::LOCK);
         let file = file::open_lock(&lock)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { path, _lock: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path }),
-            Err(TryLockError::Error(source)) => Err(failed(&lock, source)),
+            Err(TryLockError::Error(source)) => Err(Error::file(lock, source)),
         }
     }
 
@@ -58,25 +72,103 @@ impl Folder {
         file::write(&self.path.join(name), bytes)
     }
 
-    /// Whether a run goes on from the checkpoint (`true`) or starts at epoch 1 (`false`).
+    /// Whether a run goes on from the checkpoint (`true`) or starts at epoch 1 (`false`): because there
+    /// is none, or because `force` says to replace what there is.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if a new run would destroy an interrupted one, or if a finished one is
-    /// to be resumed; [`Error::File`] where the system cannot tell what is there.
-    pub fn goes_on(&self, resume: bool) -> Result<bool> {
+    /// to be resumed; [`Error::Occupied`] if a new run would destroy a finished one; [`Error::Spec`] for
+    /// both `resume` and `force`; [`Error::File`] where the system cannot tell what is there, and where
+    /// folders lie in the way of files.
+    pub fn goes_on(&self, resume: bool, force: bool) -> Result<bool> {
+        self.check_places()?;
+        if resume && force {
+            return Err(Error::spec("--resume", "goes on from what --force replaces; want one"));
+        }
+        if force {
+            return Ok(false);
+        }
         let refused = |path, why: &str| Err(Error::Checkpoint { path, why: why.into() });
+        let finished = self.finished()?;
         match (resume, file::is_there(&self.checkpoint())?) {
             (false, true) => refused(
                 self.checkpoint(),
-                "this is the state of an interrupted run; go on from it with --resume, or remove \
-                 it or name another folder to start anew",
+                "this is the state of a run; go on from it with --resume, name another folder with \
+                 --out, or replace that run with --force",
             ),
-            (true, false) if file::is_there(&self.model())? => refused(
-                self.model(),
-                "this run has ended and left no checkpoint to go on from; leave out --resume to \
-                 train it anew, or name another folder",
+            (true, false) if finished.iter().any(|&name| name != HISTORY_FILE) => refused(
+                self.path.join(finished[0]),
+                "this run has ended and left no checkpoint to go on from, as --keep-checkpoint would; \
+                 train it anew with --force in place of --resume, or name another folder with --out",
             ),
+            (false, false) if !finished.is_empty() => Err(Error::Occupied {
+                path: self.path.clone(),
+                what: format!("a finished run is there ({})", finished.join(", ")),
+            }),
             (_, there) => Ok(there),
         }
     }
+
+    /// What could not be replaced at the end is told before the run.
+    fn check_places(&self) -> Result<()> {
+        let mut paths = FILES.iter().map(|name| self.path.join(name));
+        match paths.find(|path| path.is_dir()) {
+            None => Ok(()),
+            Some(path) => {
+                let why = "a folder lies where the run would write a file; remove it, or name another \
+                           folder with --out";
+                Err(Error::file(path, std::io::Error::new(ErrorKind::IsADirectory, why)))
+            }
+        }
+    }
+
+    /// What a run that has ended leaves, of that what is there.
+    fn finished(&self) -> Result<Vec<&'static str>> {
+        let mut there = Vec::new();
+        for name in [MODEL_FILE, EVALUATION_FILE, HISTORY_FILE] {
+            let path = self.path.join(name);
+            // A run that was killed in its first epoch has no history yet.
+            let told = || path.metadata().is_ok_and(|about| about.len() > 0);
+            if file::is_there(&path)? && (name != HISTORY_FILE || told()) {
+                there.push(name);
+            }
+        }
+        Ok(there)
+    }
+
+    /// Removes what is left of another run and would pass for a part of the one that begins; its model
+    /// stays until the new one replaces it, unless there will be none.
+    pub(crate) fn clear(&self, freezes: bool) -> Result<()> {
+        let model = (!freezes).then_some(MODEL_FILE);
+        let names = [CHECKPOINT_FILE, EVALUATION_FILE].into_iter().chain(model);
+        names.into_iter().try_for_each(|name| file::remove(&self.path.join(name)))
+    }
+
+    /// Removes what a run that has ended needs no more: what was half written, by a run that was killed,
+    /// and the checkpoint unless it is to be kept.
+    pub(crate) fn end(&self, keep_checkpoint: bool) -> Result<()> {
+        for name in FILES {
+            file::remove(&file::part(&self.path.join(name)))?;
+        }
+        if keep_checkpoint { Ok(()) } else { file::remove(&self.checkpoint()) }
+    }
+
+    /// Writes the spec of the run that begins.
+    ///
+    /// # Errors
+    /// [`Error::File`] also if a spec lies there that no run has written.
+    pub(crate) fn write_spec(&self, text: &str) -> Result<()> {
+        let path = self.path.join(SPEC_FILE);
+        if file::is_there(&path)? && !is_of_run(&path)? {
+            let why = "a spec of your own lies where the run would write its own; name another folder \
+                       with --out";
+            return Err(Error::file(path, std::io::Error::new(ErrorKind::AlreadyExists, why)));
+        }
+        file::write(&path, text.as_bytes())
+    }
+}
+
+/// Whether a spec is one that a run has written.
+fn is_of_run(path: &Path) -> Result<bool> {
+    Ok(file::read(path, limits::SPEC, |_, _| Ok(()))?.starts_with(SPEC_HEAD.as_bytes()))
 }

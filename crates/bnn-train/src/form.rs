@@ -28,8 +28,10 @@ const PIXEL: Grid = Grid { height: 1, width: 1 };
 ///
 /// # Errors
 /// [`Error::Spec`] naming the layer that does not fit its input, whose sums would leave exact f32
-/// integers, or whose outputs are not the classes.
+/// integers, whose norm would be over a single row, or whose outputs are not the classes; and for
+/// images without a byte, or with more than any memory has.
 pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>> {
+    check_images(input)?;
     let (mut grid, mut channels, mut bound) = (input.grid, input.channels, Some(255));
     if matches!(spec.net.blocks.first(), Some(BlockSpec::Dense { .. })) {
         (grid, channels) = (PIXEL, input.bytes()); // flattened already: a row of bytes is an image
@@ -46,6 +48,8 @@ pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>
         if form.activation.is_none() && block.outputs() != classes {
             return Err(place(&format!("the data set has {classes} classes")));
         }
+        check_rows(spec.train.batch, geometry.out)
+            .map_err(|why| Error::spec("train.batch", format!("{why} (net.blocks, `{block}`)")))?;
         if let (Some(bound), Some(weights)) = (bound, weights) {
             sum_bound(geometry.fan_in, bound, weights).map_err(|error| place(&error))?;
         }
@@ -53,6 +57,29 @@ pub fn forms(spec: &Spec, input: Input, classes: usize) -> Result<Vec<BlockForm>
         forms.push(form);
     }
     Ok(forms)
+}
+
+/// Images have a byte, and no more than can be counted.
+fn check_images(Input { grid, channels }: Input) -> Result<()> {
+    let bytes = grid.height.checked_mul(grid.width).and_then(|area| area.checked_mul(channels));
+    match bytes {
+        Some(bytes) if bytes > 0 => Ok(()),
+        _ => {
+            let size = format!("{} x {} x {channels}", grid.height, grid.width);
+            Err(Error::spec("images", format!("{size} bytes is no size of an image")))
+        }
+    }
+}
+
+/// A norm takes off the mean of its rows: of one row nothing is left, and nothing is learned.
+fn check_rows(batch: usize, out: Grid) -> std::result::Result<(), String> {
+    if batch.saturating_mul(out.pixels()) > 1 {
+        return Ok(());
+    }
+    Err(format!(
+        "{batch} image makes a norm over a single row, which takes everything off and learns \
+         nothing; want at least 2"
+    ))
 }
 
 /// How a layer lies on its input, or none if it has too many weights.

@@ -48,7 +48,7 @@ impl<B: TrainBackend> Net<B> {
         let weights = negate_columns(last.host_code(backend)?, &inverted);
         let HostNorm { mean, gain, beta } = host_norm(backend, last)?;
         let output = Output { weights, gather: last.form.gather, mean, gain, beta };
-        Ok(Frozen { input: self.input, hidden, output, classes, preprocess: None })
+        Ok(Frozen { input: self.input, hidden, output, classes, images: vec![], preprocess: None })
     }
 }
 

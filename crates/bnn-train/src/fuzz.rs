@@ -81,9 +81,9 @@ impl Run {
     pub fn train(&self, folder: &Path) -> Result<()> {
         let options = Options {
             out: Some(Folder::open(folder)?),
-            resume: false,
             checkpoint_every: Duration::MAX,
             keep_checkpoint: true,
+            ..Options::default()
         };
         run(&Reference, &self.spec, &self.data, SEED, &options, &mut ()).map(|_| ())
     }

@@ -51,8 +51,10 @@ impl Identity {
             }
             () => {
                 // Before the images, which another tier can take fewer of.
-                if let Some((key, from, to)) = first_change("", &self.spec, &wanted.spec) {
-                    return Some(format!("spec: `{key}` is {from}, not {to}"));
+                let (own, other) = (computed(&self.spec), computed(&wanted.spec));
+                if let Some((key, from, to)) = first_change("", &own, &other) {
+                    let why = if key == "train.epochs" { DECAYS } else { "" };
+                    return Some(format!("spec: `{key}` is {from}, not {to}{why}"));
                 }
                 let others =
                     || format!("data set of the name `{}`: its images are others", self.data);
@@ -60,6 +62,23 @@ impl Identity {
             }
         }
     }
+}
+
+/// Why a run cannot be continued.
+const DECAYS: &str = ", and by `train.rate.to` the rates of all epochs depend on it: only runs of \
+                      constant or halved rates can be continued";
+
+/// The spec without what says when the run ends, where no epoch before that depends on it.
+fn computed(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let decays = !spec["train"]["rate"]["to"].is_null();
+    if let Some(train) = spec.get_mut("train").and_then(Value::as_object_mut) {
+        train.remove("stop_after");
+        if !decays {
+            train.remove("epochs");
+        }
+    }
+    spec
 }
 
 /// The first key, with those above it, whose values differ.

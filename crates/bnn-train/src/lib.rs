@@ -16,12 +16,15 @@ mod checkpoint;
 pub mod evaluate;
 mod file;
 pub mod folder;
+mod history;
 mod identity;
 mod judged;
+pub mod memory;
 pub mod preprocess;
 mod progress;
 pub mod report;
 pub mod run;
+mod saving;
 mod sound;
 
 mod error;
@@ -30,7 +33,7 @@ mod error;
 pub mod fuzz;
 
 pub use error::{Error, Result};
-pub use folder::{CHECKPOINT_FILE, Folder, MODEL_FILE};
+pub use folder::{CHECKPOINT_FILE, EVALUATION_FILE, Folder, HISTORY_FILE, MODEL_FILE, SPEC_FILE};
 pub use judged::{Judged, Mistake};
 pub use report::{EpochReport, LayerReport, Outcome, Score};
 pub use run::{Observer, Options, run};

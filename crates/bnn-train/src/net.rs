@@ -25,6 +25,8 @@ pub struct Net<B: TrainBackend> {
     /// Its layers.
     pub blocks: Vec<Block<B>>,
     input_keep: f32,
+    /// Images of a full batch.
+    batch: usize,
 }
 
 /// A batch on the device.
@@ -66,6 +68,7 @@ impl<B: FloatBackend> Net<B> {
             input,
             blocks: blocks.collect::<Result<_>>()?,
             input_keep: 1.0 - spec.net.dropout.input,
+            batch: spec.train.batch,
         })
     }
 
@@ -88,7 +91,9 @@ impl<B: FloatBackend> Net<B> {
         })
     }
 
-    /// One training step: forward, loss, backward and update.
+    /// One training step: forward, loss, backward and update. A batch of fewer images than the spec's
+    /// counts as much less in the running statistics, which it would otherwise move as far, with a
+    /// mean of few images.
     ///
     /// # Errors
     /// What the backend says.
@@ -101,7 +106,7 @@ impl<B: FloatBackend> Net<B> {
     ) -> Result<StepTally<B>> {
         backend.together(|| {
             let clock = backend.put(clock.to_row().view())?;
-            let saved = self.forward(backend, batch.images, &clock)?;
+            let saved = self.forward(backend, batch.images, batch.samples, &clock)?;
             let scores = saved.last().expect("a network has a layer").normed();
             let graded = backend.loss(scores, &batch.labels, loss)?;
             let layers = self.backward(backend, graded.grad, &saved, &clock)?;
@@ -144,7 +149,13 @@ impl<B: FloatBackend> Net<B> {
         })
     }
 
-    fn forward(&mut self, backend: &B, images: B::Code, clock: &B::Real) -> Result<Vec<Saved<B>>> {
+    fn forward(
+        &mut self,
+        backend: &B,
+        images: B::Code,
+        samples: usize,
+        clock: &B::Real,
+    ) -> Result<Vec<Saved<B>>> {
         let mut code = images;
         if self.input_keep < 1.0 {
             code = backend.dropout(&code, self.input_keep, Draw { clock, stream: 0 })?;
@@ -152,7 +163,8 @@ impl<B: FloatBackend> Net<B> {
         let mut flow = Flow::Code(code);
         let mut saved = Vec::with_capacity(self.blocks.len());
         for block in &mut self.blocks {
-            let kept = block.forward(backend, flow)?;
+            let norm = block.form.norm.of_batch(samples, self.batch);
+            let kept = block.forward(backend, flow, &norm)?;
             let activate = |form: &ActivationForm| form.train(backend, kept.normed(), clock);
             let next = block.form.activation.as_ref().map(activate).transpose()?;
             saved.push(kept);

@@ -213,10 +213,7 @@ pub(crate) fn keep(transform: &Transform, folder: &Path) -> Result<()> {
         return Ok(());
     }
     let (path, bytes) = (folder.join(file_name(transform.digest())), to_bytes(transform, None)?);
-    if file::is_file(&path, &bytes) {
-        return Ok(());
-    }
-    file::write(&path, &bytes)
+    if file::is_file(&path, &bytes) { Ok(()) } else { file::write(&path, &bytes) }
 }
 
 /// Removes from the folder of a run what was fitted for models that are no longer there, whole or half

@@ -23,6 +23,9 @@ pub struct Progress {
     /// checkpoint of a version that did not keep it.
     #[serde(default)]
     pub judged: Option<Judged>,
+    /// Epochs after which the run came to its end, and could be continued.
+    #[serde(default)]
+    pub ends: Vec<usize>,
 }
 
 /// Sums over the steps of an epoch.
@@ -46,6 +49,19 @@ impl Progress {
     /// The epoch the run is in, counted from 1.
     pub fn epoch(&self) -> usize {
         self.epochs.len() + 1
+    }
+
+    /// Notes that the run has come to its end.
+    pub fn end(&mut self) {
+        let done = self.epochs.len();
+        if self.ends.last() != Some(&done) {
+            self.ends.push(done);
+        }
+    }
+
+    /// Epochs after which the run had ended before the one it is at, or goes on to.
+    pub fn continued(&self, last: usize) -> Vec<usize> {
+        self.ends.iter().copied().filter(|&end| end < last).collect()
     }
 }
 
@@ -89,5 +105,33 @@ impl Sums {
                 clipped: share(clipped, of),
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_those_of_an_epoch() {
+        let mut sums = Sums::default();
+        sums.add(30, [12.0, 9.0], &[[4.0, 1.0], [2.0, 7.0]]);
+        sums.add(10, [3.0, 1.0], &[[1.0, 2.0], [0.0, 5.0]]);
+        assert_eq!(sums.score(), Score { loss: 15.0 / 40.0, error: 10.0 / 40.0 });
+        let share = |flips, clipped| LayerReport { flips, clipped };
+        let want = [share(5.0 / 20.0, 2.0 / 20.0), share(2.0 / 10.0, 5.0 / 10.0)];
+        assert_eq!(sums.layers([20, 10].into_iter()), want, "clipped weights are the last step's");
+    }
+
+    #[test]
+    fn a_sum_that_is_no_number_names_its_steps() {
+        let mut sums = Sums::default();
+        assert!(sums.check(2, 51, 60).is_ok());
+        sums.add(1, [f32::INFINITY, 0.0], &[]);
+        let error = sums.check(2, 51, 60).unwrap_err();
+        let Error::Diverged { of: "training", epoch: 2, first: 51, last: 60, loss } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(loss, f64::INFINITY);
     }
 }

@@ -1,6 +1,7 @@
 //! What a run reports: per epoch and in the end.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::judged::Judged;
 
@@ -32,6 +33,20 @@ pub struct EpochReport {
     pub seconds: f64,
 }
 
+impl EpochReport {
+    /// The epoch as one object, as it is in `history.jsonl` and in what `bnn train --json` prints.
+    pub fn to_json(&self) -> Value {
+        let Self { epoch, rate, train, validation, test, layers, seconds } = self;
+        json!({
+            "event": "epoch", "epoch": epoch, "rate": rate,
+            "train_loss": train.loss, "train_error": train.error,
+            "validation_loss": validation.loss, "validation_error": validation.error,
+            "test_loss": test.loss, "test_error": test.error,
+            "layers": layers, "seconds": seconds,
+        })
+    }
+}
+
 /// The weights of one layer over one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerReport {
@@ -54,6 +69,8 @@ pub struct Outcome {
     /// The test images as the network of that epoch sees them; none if the epoch was in a checkpoint
     /// of a version that kept nothing of the kind.
     pub judged: Option<Judged>,
+    /// Epochs after which the run had ended before, and was continued.
+    pub continued: Vec<usize>,
 }
 
 impl Outcome {
@@ -74,4 +91,51 @@ pub fn best(epochs: &[EpochReport]) -> usize {
         if epochs[next].validation.error <= epochs[best].validation.error { next } else { best }
     };
     (0..epochs.len()).reduce(better).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Epochs by their errors on validation and test images.
+    fn epochs(errors: &[(f64, f64)]) -> Vec<EpochReport> {
+        let score = |error| Score { loss: 1.0 - error, error };
+        let epoch = |(at, &(validation, test)): (usize, &(f64, f64))| EpochReport {
+            epoch: at + 1,
+            rate: 0.1,
+            train: score(0.5),
+            validation: score(validation),
+            test: score(test),
+            layers: vec![LayerReport { flips: 0.5, clipped: 0.25 }],
+            seconds: 1.5,
+        };
+        errors.iter().enumerate().map(epoch).collect()
+    }
+
+    #[test]
+    fn the_best_epoch_is_the_last_of_the_lowest_validation_error() {
+        let of = |errors: &[(f64, f64)]| best(&epochs(errors));
+        assert_eq!(of(&[(0.3, 0.1), (0.2, 0.3), (0.25, 0.0)]), 1, "by validation, not by test");
+        assert_eq!(of(&[(0.2, 0.1), (0.3, 0.1), (0.2, 0.4), (0.4, 0.0)]), 2, "the later of equals");
+        assert_eq!((of(&[(1.0, 1.0)]), of(&[])), (0, 0));
+    }
+
+    #[test]
+    fn outcomes_tell_their_best_and_their_last_epoch() {
+        let epochs = epochs(&[(0.3, 0.1), (0.2, 0.3), (0.25, 0.0)]);
+        let outcome =
+            Outcome { best: best(&epochs), epochs, model: None, judged: None, continued: vec![] };
+        assert_eq!((outcome.best().epoch, outcome.last().epoch), (2, 3));
+    }
+
+    #[test]
+    fn an_epoch_is_told_by_its_own_names() {
+        let told = epochs(&[(0.25, 0.125)])[0].to_json();
+        let want = json!({
+            "event": "epoch", "epoch": 1, "rate": 0.1, "train_loss": 0.5, "train_error": 0.5,
+            "validation_loss": 0.75, "validation_error": 0.25, "test_loss": 0.875,
+            "test_error": 0.125, "layers": [{ "flips": 0.5, "clipped": 0.25 }], "seconds": 1.5,
+        });
+        assert_eq!(told, want);
+    }
 }

@@ -1,5 +1,6 @@
 //! A run: epochs of steps, evaluation, the best network frozen, checkpoints.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,10 @@ use crate::judged::Judged;
 use crate::net::{Batch, Net, StepTally};
 use crate::progress::{Progress, Sums};
 use crate::report::{EpochReport, Outcome, best};
+use crate::saving::{Saving, make_way, spec_text};
 use crate::sound::Facts;
 use crate::spec::Spec;
-use crate::{Error, Result, file, preprocess};
-
-/// Time from one best network that is written at once to the next: with the state of its run it can
-/// be hundreds of megabytes.
-const KEPT_EVERY: Duration = Duration::from_secs(60);
+use crate::{Error, Result, Summary, memory, preprocess};
 
 /// Steps between readings of what the device tallied.
 const READ_EVERY: usize = 50;
@@ -28,14 +26,23 @@ const READ_EVERY: usize = 50;
 /// How a run is carried out; nothing here changes its result.
 #[derive(Debug)]
 pub struct Options {
-    /// Folder for the model and the checkpoint; none writes nothing.
+    /// Folder for all that the run leaves; none writes nothing.
     pub out: Option<Folder>,
     /// Goes on from the folder's checkpoint, if it has one; without this, a checkpoint is an error.
     pub resume: bool,
-    /// Time between checkpoints.
+    /// Replaces the run that the folder holds; without this, there being one is an error.
+    pub force: bool,
+    /// Time between checkpoints; the first one comes with the first epoch or minute at the latest.
     pub checkpoint_every: Duration,
-    /// Writes a checkpoint at the end as well.
+    /// Leaves a checkpoint when the run ends, from which it can be continued for more epochs.
     pub keep_checkpoint: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let checkpoint_every = Duration::from_secs(600);
+        Self { out: None, resume: false, force: false, checkpoint_every, keep_checkpoint: false }
+    }
 }
 
 /// Watches a run.
@@ -56,6 +63,22 @@ pub trait Observer {
     fn epoch(&mut self, report: &EpochReport) {
         let _ = report;
     }
+
+    /// A file could not be written on the way, such as a checkpoint to a full disk: the run goes on and
+    /// tries again, and fails at its end if there is still no room for what it leaves.
+    fn trouble(&mut self, error: &Error) {
+        let _ = error;
+    }
+
+    /// The run has come to its end and is saved: keeps what else is to be in its folder, before the
+    /// checkpoint goes; not called without a folder.
+    ///
+    /// # Errors
+    /// Whatever could not be kept: the checkpoint then stays, if there is one.
+    fn ended(&mut self, outcome: &Outcome, folder: &Folder) -> Result<()> {
+        let _ = (outcome, folder);
+        Ok(())
+    }
 }
 
 /// An observer that looks away.
@@ -65,13 +88,14 @@ impl Observer for () {}
 /// weights or activations has no bits to freeze, and leaves no model.
 ///
 /// The same spec, data, seed and backend give the same bytes, whatever the number of threads, and
-/// whether the run was interrupted or not.
+/// whether the run was interrupted or not, or continued for more epochs.
 ///
 /// # Errors
-/// [`Error::Spec`] if spec and data do not fit, or if the images are not
-/// [prepared](crate::preprocess::prepare) as the spec says; [`Error::Diverged`], [`Error::File`],
-/// [`Error::Checkpoint`], [`Error::Interrupted`]; [`Error::Data`] for training images of one class, what
-/// the backend or the data set says.
+/// [`Error::Spec`] if the spec is not sound, if spec and data do not fit, or if the images are not
+/// [prepared](crate::preprocess::prepare) as the spec says; [`Error::Memory`] if it takes more than is
+/// free; [`Error::Occupied`] if the folder holds a finished run; [`Error::Diverged`], [`Error::File`],
+/// [`Error::Checkpoint`], [`Error::Interrupted`]; [`Error::Data`] for training images of one class, and
+/// what the data set says; what the backend says.
 pub fn run<B: FloatBackend>(
     backend: &B,
     spec: &Spec,
@@ -80,20 +104,54 @@ pub fn run<B: FloatBackend>(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let (mut run, unverified) = Run::start(backend, spec, data, seed, options)?;
+    let data = trained_on(spec, data.clone())?; // which shares its pixels
+    let (mut run, unverified) = Run::start(backend, spec, &data, seed, options)?;
     if let Some(checkpoint) = unverified {
         observer.unverified(&checkpoint);
     }
     run.progress.epochs.iter().for_each(|report| observer.epoch(report));
     while run.progress.epochs.len() < spec.last_epoch() {
         run.train_epoch(observer)?;
-        let report = run.finish_epoch()?;
+        let report = run.finish_epoch(observer)?;
         observer.epoch(&report);
     }
-    run.end()?;
-    let Progress { epochs, model, judged, .. } = run.progress;
-    let model = run.net.freezes().then_some(model);
-    Ok(Outcome { best: best(&epochs), epochs, model, judged })
+    run.end(observer)
+}
+
+/// The data set with no more training images than a spec takes.
+///
+/// # Errors
+/// [`Error::Spec`] if the spec is not sound or does not fit, if there are no images to choose the best
+/// epoch by or to judge it by, or if images that are not to be trained on were fitted to;
+/// [`Error::Data`] for training images of one class.
+pub fn trained_on(spec: &Spec, mut data: Dataset) -> Result<Dataset> {
+    spec.check()?;
+    spec.train.check_images(&data.train)?;
+    for (what, images) in [("validation", &data.validation), ("test", &data.test)] {
+        if images.is_empty() {
+            return Err(Error::spec("data", format!("`{}` has no {what} images", data.name)));
+        }
+    }
+    let fewer = spec.train.samples.filter(|&samples| samples < data.train.len());
+    if let Some(samples) = fewer {
+        take(samples, &mut data)?;
+    }
+    data.check_training()?;
+    Ok(data)
+}
+
+/// Leaves so many images to train on.
+fn take(samples: usize, data: &mut Dataset) -> Result<()> {
+    if data.preparation().is_some() {
+        let why = format!(
+            "{samples} images are to be trained on, and {} were prepared; take as many of them first, \
+             with `bnn_train::run::trained_on`",
+            data.train.len(),
+        );
+        return Err(Error::spec("train.samples", why));
+    }
+    data.train.truncate(samples);
+    Ok(())
 }
 
 /// The images of a data set, as a network reads them.
@@ -111,10 +169,10 @@ struct Run<'a, B: FloatBackend> {
     identity: Identity,
     net: Net<B>,
     progress: Progress,
+    saving: Saving<'a>,
     /// What was tallied on the device and not yet read.
     pending: Vec<(usize, StepTally<B>)>,
     epoch_started: Instant,
-    checkpointed: Instant,
 }
 
 impl<'a, B: FloatBackend> Run<'a, B> {
@@ -125,34 +183,26 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         seed: u64,
         options: &'a Options,
     ) -> Result<(Self, Option<PathBuf>)> {
-        data.check_training()?;
+        spec.images.check(data)?;
         preprocess::check(&spec.preprocess, data)?;
+        check_memory(spec, data)?;
         let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
-        if !net.freezes()
-            && let Some(out) = &options.out
-        {
-            refuse_model(&out.model())?;
-        }
-        let (mut progress, mut unverified) = (Progress::default(), None);
+        let (mut progress, mut unverified, mut resumed) = (Progress::default(), None, false);
         if let Some(out) = &options.out
-            && out.goes_on(options.resume)?
+            && make_way(out, options, net.freezes())?
         {
             let path = out.checkpoint();
             let facts = Facts::new(spec, data, net.blocks.iter().map(|block| &block.form))?;
             let read = checkpoint::read(&path, backend, &identity, &facts, &mut net)?;
+            resumed = true;
             (progress, unverified) = (read.progress, (!read.verified).then_some(path));
         }
-        // The fit before the model that is useless without it.
-        if let (Some(out), Some(transform)) = (&options.out, data.preparation()) {
-            preprocess::keep(transform, out.path())?;
-        }
-        if let Some(out) = &options.out {
-            restore(&out.model(), &progress.model)?;
-        }
-        let now = Instant::now();
+        let continued = progress.continued(spec.last_epoch());
+        let text = spec_text(spec, &data.name, &backend.name(), seed, &continued)?;
+        let saving = Saving::start(options, data, &text, &progress, resumed)?;
         let pending = Vec::with_capacity(READ_EVERY);
-        let (epoch_started, checkpointed) = (now, now);
+        let epoch_started = Instant::now();
         let run = Self {
             backend,
             spec,
@@ -161,9 +211,9 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             identity,
             net,
             progress,
+            saving,
             pending,
             epoch_started,
-            checkpointed,
         };
         Ok((run, unverified))
     }
@@ -180,12 +230,14 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             next = self.upload(&mut batches)?; // ahead of its use
             self.step(batch, steps)?;
             let go_on = observer.step(epoch, self.progress.step, steps);
-            if !go_on || self.checkpointed.elapsed() >= self.options.checkpoint_every {
+            if !go_on {
                 self.read_tallies()?;
                 self.checkpoint()?;
-            }
-            if !go_on {
                 return Err(Error::Interrupted { epoch, step: self.progress.step });
+            }
+            if self.saving.is_due() {
+                self.read_tallies()?;
+                go_on_without(self.checkpoint(), observer)?;
             }
         }
         self.read_tallies()
@@ -224,7 +276,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
     }
 
     /// Evaluates, reports, and keeps the network if it is the best so far.
-    fn finish_epoch(&mut self) -> Result<EpochReport> {
+    fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport> {
         let Self { backend, spec, data, net, .. } = self;
         let (batch, loss) = (net.evaluation_batch(spec.train.batch), spec.train.loss);
         let validation = scores(*backend, net, &data.validation, batch)?;
@@ -244,76 +296,78 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         };
         check_finite(&report, steps)?;
         self.progress.epochs.push(report.clone());
-        if best(&self.progress.epochs) + 1 == self.progress.epochs.len() {
+        let improved = best(&self.progress.epochs) + 1 == self.progress.epochs.len();
+        if improved {
             self.progress.judged = Some(Judged::new(&test, &data.test.labels));
             self.keep(&test)?;
         }
+        if self.saving.is_due_after_epoch(improved && self.net.freezes()) {
+            go_on_without(self.checkpoint(), observer)?;
+        }
+        go_on_without(self.saving.epoch(&self.progress.epochs), observer)?;
         Ok(report)
     }
 
-    /// Freezes the network and checks that its scores are those of evaluation in every bit; writes it
-    /// with a checkpoint, unless one was written just now. Nothing is kept of a network of reals.
+    /// Freezes the network and checks that its scores are those of evaluation in every bit. Nothing is
+    /// kept of a network of reals.
     fn keep(&mut self, test: &Matrix) -> Result<()> {
         if !self.net.freezes() {
             return Ok(());
         }
         let mut frozen = self.net.freeze(self.backend, self.data.class_names())?;
+        frozen.images = (*self.data.rules()).into();
         frozen.preprocess = self.data.preparation().map(preprocess::record);
         let session = Session::of_codes(self.backend, &frozen)?;
         let batch = self.net.evaluation_batch(self.spec.train.batch);
         let again = frozen_scores(&session, &self.data.test, batch)?;
         check_equal(test, &again)?;
         self.progress.model = frozen.to_bytes()?;
-        let pause = KEPT_EVERY.min(self.options.checkpoint_every);
-        if self.checkpointed.elapsed() >= pause { self.checkpoint() } else { Ok(()) }
+        Ok(())
     }
 
-    /// Writes the model of a run that has come to its end; only then goes what belonged to an older one.
-    fn end(&mut self) -> Result<()> {
-        let (data, options) = (self.data, self.options);
-        let Some(out) = &options.out else { return Ok(()) };
-        if options.keep_checkpoint {
+    /// Leaves what a run leaves that has come to its end; only then goes what belonged to an older one,
+    /// and the checkpoint.
+    fn end(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        self.progress.end();
+        if self.options.keep_checkpoint {
             self.checkpoint()?;
-        } else {
-            restore(&out.model(), &self.progress.model)?;
         }
-        preprocess::remove_others(data.preparation(), out.path())
+        self.saving.end(&self.progress)?;
+        let continued = self.progress.continued(self.progress.epochs.len());
+        let Progress { epochs, model, judged, .. } = self.progress;
+        let model = self.net.freezes().then_some(model);
+        let outcome = Outcome { best: best(&epochs), epochs, model, judged, continued };
+        if let Some(out) = &self.options.out {
+            observer.ended(&outcome, out)?;
+            preprocess::remove_others(self.data.preparation(), out.path())?;
+            out.end(self.options.keep_checkpoint)?;
+        }
+        Ok(outcome)
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        let Some(out) = &self.options.out else { return Ok(()) };
-        let mut progress = self.progress.clone();
+        let mut progress = Cow::Borrowed(&self.progress);
         if progress.step > 0 {
-            progress.sums.seconds += self.epoch_started.elapsed().as_secs_f64();
+            progress.to_mut().sums.seconds += self.epoch_started.elapsed().as_secs_f64();
         }
-        // In this order: a model without a checkpoint is that of a run that has ended.
-        checkpoint::write(&out.checkpoint(), self.backend, &self.identity, &progress, &self.net)?;
-        restore(&out.model(), &self.progress.model)?;
-        self.checkpointed = Instant::now();
-        Ok(())
+        self.saving.checkpoint(self.backend, &self.identity, &progress, &self.net)
     }
 }
 
-/// Writes the model of a checkpoint, where there is one that is not there yet.
-fn restore(path: &Path, model: &[u8]) -> Result<()> {
-    if model.is_empty() || file::is_file(path, model) {
-        return Ok(());
+/// A run goes on without a file that could not be written on the way.
+fn go_on_without(written: Result<()>, observer: &mut dyn Observer) -> Result<()> {
+    match written {
+        Err(error @ Error::File { .. }) => observer.trouble(&error),
+        other => return other,
     }
-    file::write(path, model)
+    Ok(())
 }
 
-/// The model of another run must not pass for that of a run that leaves none.
-fn refuse_model(path: &Path) -> Result<()> {
-    match file::is_there(path)? {
-        false => Ok(()),
-        true => Err(Error::Checkpoint {
-            path: path.into(),
-            why:
-                "this is the model of another run, and a network with real weights or activations \
-                  leaves none to replace it; remove it, or name another folder"
-                    .into(),
-        }),
-    }
+/// A run takes no more memory than is free; the data set is there already, with what was fitted to it.
+fn check_memory(spec: &Spec, data: &Dataset) -> Result<()> {
+    let memory = Summary::new(spec, input(data), data.class_names())?.memory;
+    let needed = memory.total().saturating_sub(memory.whitenings);
+    memory::check("this run", needed, "choose fewer or narrower layers, or a smaller batch")
 }
 
 /// A loss that is no number ends the run before it can get into a checkpoint, whose JSON has none.

@@ -1,5 +1,6 @@
 //! Learning rates over the epochs.
 
+use bnn_core::Optimizer;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -28,16 +29,33 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
-        let positive = |rate: f64| rate > 0.0 && rate.is_finite();
-        if !positive(self.from) || !self.to.is_none_or(positive) {
-            return Err(Error::spec("train.rate", "rates must be positive numbers"));
-        }
+    /// Checks the rates of a run of so many epochs, as the steps of an optimizer take them: in f32.
+    pub(crate) fn check(&self, epochs: usize, optimizer: &Optimizer) -> Result<()> {
+        let refuse = |key: &str, why: String| Err(Error::spec(format!("train.rate{key}"), why));
         if self.to.is_some() && self.halve_every.is_some() {
-            return Err(Error::spec("train.rate", "`to` and `halve_every` exclude each other"));
+            return refuse("", "`to` and `halve_every` exclude each other".into());
         }
         if self.halve_every == Some(0) {
-            return Err(Error::spec("train.rate.halve_every", "must be at least 1"));
+            return refuse(".halve_every", "must be at least 1".into());
+        }
+        // The first step and the last ones: between them, rates and their factors are monotonous.
+        let is_step = |rate: f64| [1, u64::MAX].map(|t| optimizer.step_size(rate, t));
+        let is_step = |rate: f64| rate > 0.0 && is_step(rate).iter().all(|step| step.is_normal());
+        let why = |rate: f64| {
+            format!(
+                "a rate of {rate:e} makes no steps in f32, which holds numbers from 1.2e-38 to \
+                 3.4e38; want a positive number within"
+            )
+        };
+        if !is_step(self.from) {
+            return refuse(".from", why(self.from));
+        }
+        if let Some(to) = self.to.filter(|&to| !is_step(to)) {
+            return refuse(".to", why(to));
+        }
+        let last = self.rate(epochs, epochs);
+        if !is_step(last) {
+            return refuse(".halve_every", format!("in epoch {epochs}, {}", why(last)));
         }
         Ok(())
     }

@@ -54,12 +54,17 @@ impl<'a> Facts<'a> {
 
     /// Checks how far a run is, with all that it has reported.
     pub fn check(&self, progress: &Progress) -> Checked {
-        let Progress { epochs, step, sums, model, judged } = progress;
-        let most = self.spec.last_epoch();
-        let done = epochs.len();
-        ensure(done <= most, || format!("{done} epochs of a run of {most}"))?;
-        let steps = if done == most { 0 } else { self.steps };
-        ensure(*step <= steps, || format!("step {step} of an epoch of {steps}"))?;
+        let Progress { epochs, step, sums, model, judged, ends } = progress;
+        let (done, last) = (epochs.len(), self.spec.last_epoch());
+        ensure(done < last || done == last && *step == 0, || {
+            let steps = if *step == 0 { String::new() } else { format!(" and {step} steps") };
+            format!("{done} epochs{steps} are done, and {last} epochs asked for: ask for more")
+        })?;
+        ensure(*step <= self.steps, || format!("step {step} of an epoch of {}", self.steps))?;
+        let ascend = ends.is_sorted_by(|a, b| a < b);
+        ensure(ascend && ends.iter().all(|end| (1..=done).contains(end)), || {
+            format!("ends are {ends:?} in {done} epochs")
+        })?;
         let numbered = epochs.iter().enumerate();
         numbered.into_iter().try_for_each(|(at, report)| {
             self.report(at + 1, report).map_err(|why| format!("epochs.{at}.{why}"))
@@ -96,8 +101,7 @@ impl<'a> Facts<'a> {
         if step == 0 {
             return ensure(*sums == Sums::default(), || "before the first step, not 0".into());
         }
-        // A rest of one image may join a batch.
-        let most = (step.saturating_mul(self.spec.train.batch + 1)).min(self.images.max(step));
+        let most = step.saturating_mul(self.spec.train.batch).min(self.images.max(step));
         ensure((step..=most).contains(samples), || {
             format!("samples are {samples} in {step} steps")
         })?;

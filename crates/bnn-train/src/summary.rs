@@ -1,13 +1,14 @@
 //! What a network is made of, in numbers: shapes, bits, bytes and operations.
 //!
-//! Counted on the frozen network; before training, on one whose bits are all clear. Networks with real
-//! weights or activations are counted too, and have no frozen model.
+//! Counted on the frozen network; before training, on the constants of its layers alone, so that a
+//! network of any size is counted in no memory. Networks with real weights or activations are counted
+//! too, and have no frozen model. Counts that leave 64 bits stay at their end.
 
 use std::collections::BTreeMap;
 
 use bnn_core::{
-    BitMatrix, Frozen, Gather, Grid, Hidden, Input, Levels, Matrix, Output, Planes, Pool,
-    Preprocess, sum_bound,
+    Frozen, Gather, Grid, Hidden, Input, LayerOutline, Levels, Outline, Output, Planes, Pool,
+    Preprocess, WORD, sum_bound,
 };
 use bnn_data::preprocess::Transform;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::block::BlockForm;
 use crate::form::forms;
-use crate::spec::{Chain, Spec};
+use crate::spec::Spec;
 
 /// A network before its training, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -138,7 +139,7 @@ impl Summary {
             },
             total,
             norm_channels,
-            model_bytes: model_bytes(&forms, input, classes, &spec.preprocess)?,
+            model_bytes: model_bytes(&forms, input, classes, spec)?,
             layers,
         })
     }
@@ -157,7 +158,7 @@ impl Total {
             weights: sum(|layer| layer.weights),
             packed_bytes: sum(|layer| layer.packed_bytes),
             f32_bytes: sum(|layer| layer.f32_bytes),
-            multiply_accumulates: by_operands.values().fold(0, |a, &b| a.saturating_add(b)),
+            multiply_accumulates: sum_all(by_operands.values().copied()),
             by_operands,
         }
     }
@@ -174,15 +175,15 @@ impl LayerSummary {
 
     /// Sums per image, before the pool.
     fn sums(&self) -> u64 {
-        (self.pool.map_or(self.grid, |pool| pool.grid).pixels() * self.outputs) as u64
+        product(&[self.pool.map_or(self.grid, |pool| pool.grid).pixels(), self.outputs])
     }
 
     /// Bytes of one image that backward needs: the packed input; the sums behind the pool, plain and
     /// normalized, as f32; where there is a pool, the tap of every maximum as f32.
     fn kept_bytes(&self) -> u64 {
-        let code = self.input_values() * self.input_bits as u64;
+        let code = self.input_values().saturating_mul(self.input_bits as u64);
         let reals = if self.pool.is_some() { 3 } else { 2 };
-        code.div_ceil(8) + (4 * reals * self.grid.pixels() * self.outputs) as u64
+        code.div_ceil(8).saturating_add(product(&[4 * reals, self.grid.pixels(), self.outputs]))
     }
 
     /// Values of one image that the layer reads, each counted once.
@@ -191,7 +192,7 @@ impl LayerSummary {
             Gather::Rows => 1,
             Gather::Patches { grid, .. } => grid.pixels(),
         };
-        (pixels * self.inputs / self.gather.taps()) as u64
+        product(&[pixels, self.inputs / self.gather.taps()])
     }
 }
 
@@ -204,13 +205,14 @@ impl Memory {
         let Total { weights, f32_bytes, .. } = Total::of(layers);
         let coded = layers.iter().filter(|layer| layer.weight_bits < REAL_BITS);
         let packed_bytes: usize = coded.map(|layer| layer.packed_bytes).sum();
-        let kept: u64 = layers.iter().map(LayerSummary::kept_bytes).sum();
+        let kept = sum_all(layers.iter().map(LayerSummary::kept_bytes));
         let largest = layers.iter().map(LayerSummary::sums).max().unwrap_or(0);
+        let of_one = kept.saturating_add(largest.saturating_mul(8));
         Self {
             weights: (f32_bytes + packed_bytes) as u64,
             optimizer: 8 * (weights + 2 * channels) as u64,
             norms: 16 * channels as u64,
-            activations: batch as u64 * (kept + 8 * largest),
+            activations: of_one.saturating_mul(batch as u64),
             checkpoint: 2 * (12 * weights + 32 * channels) as u64,
             whitenings: 0,
             fit: 0,
@@ -219,7 +221,8 @@ impl Memory {
 
     /// All that training takes while no checkpoint is written.
     pub fn total(&self) -> u64 {
-        self.weights + self.optimizer + self.norms + self.activations + self.whitenings
+        let Self { weights, optimizer, norms, activations, whitenings, .. } = *self;
+        sum_all([weights, optimizer, norms, activations, whitenings])
     }
 }
 
@@ -245,7 +248,7 @@ fn form_layers(forms: &[BlockForm]) -> bnn_core::Result<Vec<LayerSummary>> {
     let mut layers = Vec::with_capacity(forms.len());
     for form in forms {
         let weights = match &form.weight_quant {
-            Some(quant) => Stored::of(&blank_weights(form.shape, &quant.levels))?,
+            Some(quant) => Stored::coded(form.shape, &quant.levels),
             None => Stored::real(form.shape),
         };
         layers.push(layer(weights, form.gather, form.pool, &input)?);
@@ -281,6 +284,13 @@ impl Stored {
         })
     }
 
+    /// As large as any weights that training will make.
+    fn coded(shape: (usize, usize), levels: &Levels) -> Self {
+        let entry = Operand::of(levels);
+        let bytes = entry.bits * shape.0 * shape.1.div_ceil(WORD) * size_of::<u64>();
+        Self { shape, entry, bytes }
+    }
+
     fn real(shape: (usize, usize)) -> Self {
         Self { shape, entry: Operand::real(), bytes: REAL_BITS / 8 * shape.0 * shape.1 }
     }
@@ -311,7 +321,7 @@ fn layer(
         packed_bytes: bytes,
         f32_bytes: 4 * outputs * inputs,
         // Saturating: the grid of a damaged file may be of any size.
-        multiply_accumulates: (sums.pixels() as u64).saturating_mul((outputs * inputs) as u64),
+        multiply_accumulates: product(&[sums.pixels(), outputs * inputs]),
         sum_bound: bounds.map(|(a, w)| sum_bound(inputs, a, w)).transpose()?,
         gather,
         pool,
@@ -325,52 +335,42 @@ fn model_bytes(
     forms: &[BlockForm],
     input: Input,
     classes: Vec<String>,
-    chain: &Chain,
+    spec: &Spec,
 ) -> bnn_core::Result<Option<usize>> {
     if !forms.iter().all(BlockForm::is_quantized) {
         return Ok(None);
     }
-    let mut network = blank(forms, input, classes);
-    if !chain.is_linear() {
-        let (steps, digest) = (chain.clone().into(), "0".repeat(64));
-        network.preprocess = Some(Preprocess { steps, limit: 1.5, digest });
+    let mut outline = outline(forms, input, classes);
+    outline.images = spec.images.0.into();
+    if !spec.preprocess.is_linear() {
+        let (steps, digest) = (spec.preprocess.clone().into(), "0".repeat(64));
+        outline.preprocess = Some(Preprocess { steps, limit: 1.5, digest });
     }
-    Ok(Some(network.to_bytes()?.len()))
+    outline.file_bytes().map(Some)
 }
 
-/// A frozen network of clear bits: as large as any that training will make of these forms, which are
-/// all quantized.
-fn blank(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Frozen {
+/// What training will make of these forms, which are all quantized.
+fn outline(forms: &[BlockForm], input: Input, classes: Vec<String>) -> Outline {
     let (last, rest) = forms.split_last().expect("a network has a layer");
-    let weights = |form: &BlockForm| {
+    let layer = |form: &BlockForm| {
         let quant = form.weight_quant.as_ref().expect("a quantized layer has one");
-        blank_weights(form.shape, &quant.levels)
+        LayerOutline { shape: form.shape, weights: quant.levels.clone(), gather: form.gather }
     };
     let hidden = |form: &BlockForm| {
         let quant = form.activation.as_ref().and_then(|activation| activation.quant());
         let levels = quant.expect("a quantized hidden layer has one").levels.clone();
-        Hidden {
-            weights: weights(form),
-            gather: form.gather,
-            cuts: Matrix::zeros((levels.cuts(), form.shape.0)),
-            levels,
-            pool: form.pool,
-        }
+        (layer(form), levels, form.pool)
     };
-    let row = || vec![0.0; last.shape.0];
-    let weights = weights(last);
-    let (mean, gain, beta) = (row(), row(), row());
-    Frozen {
-        input,
-        hidden: rest.iter().map(hidden).collect(),
-        output: Output { weights, gather: last.gather, mean, gain, beta },
-        classes,
-        preprocess: None,
-    }
+    let hidden = rest.iter().map(hidden).collect();
+    Outline { input, hidden, output: layer(last), classes, images: vec![], preprocess: None }
 }
 
-fn blank_weights((rows, columns): (usize, usize), levels: &Levels) -> Planes {
-    let plane = BitMatrix::zeros(rows, columns);
-    let planes = levels.weights().into_iter().map(|weight| (weight, plane.clone())).collect();
-    Planes { scale: levels.scale, planes, mask: None }
+/// A product, at most the largest number.
+fn product(factors: &[usize]) -> u64 {
+    factors.iter().fold(1, |product: u64, &factor| product.saturating_mul(factor as u64))
+}
+
+/// A sum, at most the largest number.
+fn sum_all(terms: impl IntoIterator<Item = u64>) -> u64 {
+    terms.into_iter().fold(0, u64::saturating_add)
 }

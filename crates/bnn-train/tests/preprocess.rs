@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
-use std::time::Duration;
 
 use bnn_core::{Frozen, Key, Reference, Session};
 use bnn_data::{Dataset, Images};
@@ -74,8 +73,7 @@ fn prepared(spec: &Spec, data: Dataset, cache: Option<&Path>) -> bnn_train::Resu
 
 fn train(spec: &Spec, data: &Dataset, out: &Path) -> Outcome {
     let out = Some(Folder::open(out).unwrap());
-    let checkpoint_every = Duration::from_secs(600);
-    let options = Options { out, resume: false, checkpoint_every, keep_checkpoint: false };
+    let options = Options { out, force: true, ..Options::default() };
     run(&Reference, spec, data, 0, &options, &mut ()).unwrap()
 }
 
@@ -136,12 +134,7 @@ fn a_frozen_network_reads_what_it_was_trained_on() {
 #[test]
 fn pixels_are_never_taken_for_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let options = |out| Options {
-        out,
-        resume: false,
-        checkpoint_every: Duration::from_secs(600),
-        keep_checkpoint: false,
-    };
+    let options = |out| Options { out, ..Options::default() };
     let why = |spec: &Spec, data: &Dataset| {
         run(&Reference, spec, data, 0, &options(None), &mut ()).unwrap_err().to_string()
     };
@@ -292,7 +285,7 @@ fn a_folder_that_cannot_be_looked_into_does_not_pass_for_empty() {
     for name in ["checkpoint.safetensors", MODEL_FILE] {
         let run = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(name, run.path().join(name)).unwrap();
-        let error = Folder::open(run.path()).unwrap().goes_on(true).unwrap_err();
+        let error = Folder::open(run.path()).unwrap().goes_on(true, false).unwrap_err();
         assert!(matches!(error, Error::File { path, .. } if path.ends_with(name)));
     }
 }
@@ -363,18 +356,17 @@ fn a_kill_leaves_every_model_with_its_own_fit() {
     train(&spec, &old, folder.path());
     let before = digest(folder.path());
     let fit = |data: &Dataset| file_name(data.preparation().unwrap().digest());
-    // Early in a run over an old one, and at its end with the new model not yet written.
-    for (within, epoch) in [(true, 1), (false, 12)] {
+    // Early in a run over an old one, and at its end: the model is the old one, then the new one.
+    for (within, epoch, data) in [(true, 1, &old), (false, 12, &new)] {
         let out = Some(Folder::open(folder.path()).unwrap());
-        let checkpoint_every = Duration::from_secs(600);
-        let options = Options { out, resume: false, checkpoint_every, keep_checkpoint: false };
+        let options = Options { out, force: true, ..Options::default() };
         let mut killed = Killed { within, epoch };
         let run = || run(&Reference, &spec, &new, 0, &options, &mut killed);
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
-        assert_eq!(digest(folder.path()), before);
+        assert_eq!(digest(folder.path()) == before, within);
         let network = model(folder.path());
         let transform = for_model(&network, &folder.path().join(MODEL_FILE)).unwrap().unwrap();
-        assert_eq!(&transform, old.preparation().unwrap());
+        assert_eq!(&transform, data.preparation().unwrap());
         assert_eq!(fits(folder.path()).len(), 2);
     }
     // A run that ends leaves its own pair, and nothing that a kill left.
@@ -427,8 +419,7 @@ fn a_run_that_goes_on_writes_its_fit_before_its_model() {
     let data = prepared(&spec, data(), None).unwrap();
     let go = |resume| {
         let out = Some(Folder::open(folder.path()).unwrap());
-        let checkpoint_every = Duration::from_secs(600);
-        let options = Options { out, resume, checkpoint_every, keep_checkpoint: false };
+        let options = Options { out, resume, ..Options::default() };
         run(&Reference, &spec, &data, 0, &options, &mut Asked).unwrap_err()
     };
     assert!(matches!(go(false), Error::Interrupted { .. }));

@@ -1,8 +1,6 @@
 //! The numbers of a network, against numbers computed by hand from the paper's architectures.
 #![allow(clippy::unwrap_used)] // in helpers too
 
-use std::time::Duration;
-
 use bnn_core::{Grid, Input, Reference};
 use bnn_data::Digits;
 use bnn_train::cost::{Traffic, costs};
@@ -108,12 +106,6 @@ fn whitenings_are_kept_while_training_lasts() {
 #[test]
 fn the_size_of_the_model_is_exact() {
     let digits = Digits { train: 20, validation: 10, test: 10, seed: 0 }.draw();
-    let options = Options {
-        out: None,
-        resume: false,
-        checkpoint_every: Duration::from_secs(600),
-        keep_checkpoint: false,
-    };
     for (blocks, weights, activations) in [
         (r#""dense 70", "dense 10""#, "sign", "stochastic-sign"),
         (r#""conv 3 kernel 5 stride 2 pool 3", "dense 65", "dense 10""#, "sign", "sign"),
@@ -121,7 +113,7 @@ fn the_size_of_the_model_is_exact() {
     ] {
         let spec = spec(blocks, weights, activations);
         let summary = Summary::new(&spec, bnn_train::run::input(&digits), digits.class_names());
-        let outcome = run(&Reference, &spec, &digits, 0, &options, &mut ()).unwrap();
+        let outcome = run(&Reference, &spec, &digits, 0, &Options::default(), &mut ()).unwrap();
         assert_eq!(
             summary.unwrap().model_bytes,
             outcome.model.map(|model| model.len()),
@@ -193,5 +185,40 @@ fn reals_have_no_products_of_bits() {
     let layers = Summary::new(&spec.unwrap(), input, classes).unwrap().layers;
     for layer in &costs(&layers)[1..] {
         assert_eq!((layer.bit_products, layer.own), (None, layer.f32));
+    }
+}
+
+/// What 2^32 weights a layer come to is counted, in no more memory than their names take.
+#[test]
+fn networks_of_any_size_are_counted_and_not_built() {
+    let wide = r#""dense 65535", "dense 65535", "dense 65535", "dense 65535", "dense 10""#;
+    let net = summary(wide, 28, 1);
+    assert_eq!(net.total.weights, 784 * 65_535 + 3 * 65_535 * 65_535 + 10 * 65_535);
+    let packed = 8 * 65_535 * (13 + 3 * 1024) + 8 * 10 * 1024;
+    assert_eq!(net.total.packed_bytes, packed);
+    let cuts = 4 * 4 * 65_535;
+    let file = net.model_bytes.unwrap();
+    assert!((packed + cuts..packed + cuts + 4096).contains(&file), "{file}");
+    assert!(net.memory.total() > 12 * net.total.weights as u64);
+}
+
+#[test]
+fn counts_stay_at_the_end_of_64_bits() {
+    let input = Input { grid: Grid { height: 1 << 20, width: 1 << 20 }, channels: 1 };
+    let mut spec =
+        spec(r#""conv 16000000 kernel 3 pad 1 pool 1048576", "dense 10""#, "sign", "sign");
+    spec.train.batch = usize::MAX / 2;
+    let classes = vec![String::new(); 10];
+    let net = Summary::new(&spec, input, classes.clone()).unwrap();
+    assert_eq!(net.total.multiply_accumulates, u64::MAX);
+    assert_eq!((net.memory.activations, net.memory.total()), (u64::MAX, u64::MAX));
+    assert_eq!(costs(&net.layers)[0].f32.weights, 32 * 9 * 16_000_000);
+    for grid in [Grid { height: usize::MAX, width: 9 }, Grid { height: 0, width: 9 }] {
+        let error = Summary::new(&spec, Input { grid, channels: 1 }, classes.clone()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("images: ") && error.ends_with("is no size of an image"),
+            "{error}"
+        );
     }
 }

@@ -39,7 +39,8 @@ fn shift_based_norms_of_convolutions_start_at_0_and_all_others_at_1() {
 
 #[test]
 fn the_norm_of_a_convolution_is_per_channel_over_images_and_pixels() {
-    let (spec, images) = (small(), images(5));
+    let (mut spec, images) = (small(), images(5));
+    spec.train.batch = 5;
     let mut net = Net::new(&Reference, &spec, INPUT, 10, 1).unwrap();
     let batch = net.upload(&Reference, images.rows(0..5), &images.labels).unwrap();
     let block = &net.blocks[0];

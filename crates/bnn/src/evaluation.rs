@@ -12,9 +12,6 @@ use serde::Serialize;
 
 use crate::picture;
 
-/// Name of the file in the folder of a run.
-pub const FILE: &str = "evaluation.json";
-
 /// Version of the file's layout.
 const FORMAT: u32 = 1;
 

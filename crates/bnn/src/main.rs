@@ -6,7 +6,6 @@ mod commands;
 mod evaluation;
 mod layer_table;
 mod layout;
-mod memory;
 mod output;
 mod picture;
 
@@ -50,6 +49,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    hold_back_file_size_signals();
     let parsed = Cli::command().term_width(layout::width()).try_get_matches();
     let command = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli.command,
@@ -74,6 +75,16 @@ fn main() -> ExitCode {
         Err(error) if !trains && error.is::<output::Closed>() => ExitCode::SUCCESS,
         Err(error) => output::report(&error),
     }
+}
+
+/// Makes writing beyond the limit on the size of files an error like that of a full disk, in this thread
+/// and all that it starts; the signal would end the process without a word.
+#[cfg(unix)]
+fn hold_back_file_size_signals() {
+    use nix::sys::signal::{SigSet, Signal};
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGXFSZ);
+    let _ = signals.thread_block(); // cannot fail with a set of its own
 }
 
 #[cfg(test)]

@@ -86,7 +86,24 @@ pub fn bar(template: &str) -> Result<ProgressBar> {
     let quiet = !std::io::stderr().is_terminal();
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template(template)?;
+    let style = if is_utf8(&|name| std::env::var(name).ok()) {
+        style
+    } else {
+        style.progress_chars(ASCII_BAR).tick_chars(ASCII_SPINNER)
+    };
     Ok(ProgressBar::with_draw_target(Some(0), target).with_style(style))
+}
+
+/// A bar and a spinner for terminals that show no more than ASCII.
+const ASCII_BAR: &str = "=> ";
+const ASCII_SPINNER: &str = "|/-\\ ";
+
+/// Whether the locale, of which `variable` tells the variables, has more characters than ASCII.
+fn is_utf8(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// A line on standard error for work whose end is not in sight, as quiet as a bar.
@@ -178,6 +195,19 @@ fn data_code(error: &bnn_data::Error) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn bars_are_ascii_unless_the_locale_has_more() {
+        let of = |set: &[(&str, &str)]| {
+            is_utf8(&|name| {
+                set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
+            })
+        };
+        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
+        assert!(!of(&[]) && !of(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")]));
+        assert!((ASCII_BAR.to_owned() + ASCII_SPINNER).is_ascii());
+    }
 
     #[test]
     fn no_text_controls_the_terminal() {

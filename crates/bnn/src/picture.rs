@@ -1,22 +1,11 @@
-//! PNG files as the bytes that a model reads, and the way back.
+//! Files of pictures as the bytes that a model reads, and the way back.
 
-use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use bnn_core::Input;
-use bnn_data::{Error as Data, limits, regular};
-use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
-
-/// What every JPEG file begins with.
-const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
-
-/// Bytes per pixel of a decoded PNG, and whether the last of them is its opacity.
-#[derive(Clone, Copy)]
-struct Format {
-    samples: usize,
-    alpha: bool,
-}
+use bnn_data::picture::{self, Rules, Size};
+use png::{BitDepth, ColorType, Encoder};
 
 /// The bytes of an image of this size as a PNG file; none if its pixels are neither grey (1 byte) nor
 /// colours (3 bytes).
@@ -38,99 +27,42 @@ pub fn encode(image: Input, pixels: &[u8]) -> Result<Option<Vec<u8>>> {
     Ok(Some(file))
 }
 
-/// Reads an image of the size that a model reads: its rows of pixels from the top, channels innermost.
+/// Reads a picture as the image that a model reads: its rows of pixels from the top, channels innermost.
 ///
-/// Palettes and small samples are expanded, samples of 16 bits keep their upper half.
-/// A conversion that would lose something is refused: transparency, colours for a model of grey, and
-/// any other size.
+/// What `rules` do not say and would lose something is refused: transparency, colours for a model of
+/// grey, and any other size.
 ///
 /// # Errors
-/// What is wrong with the image, without the name of its file.
-pub fn read(path: &Path, input: Input) -> Result<Vec<u8>> {
+/// What is wrong with the picture, with the name of its file.
+pub fn read(path: &Path, input: Input, rules: &Rules) -> Result<Vec<u8>> {
+    let place = || path.display().to_string();
     if path.is_dir() {
-        bail!("this is a folder; name the images in it, such as {}", path.join("*.png").display());
+        let some = path.join("*.png");
+        bail!("{}: this is a folder; name the images in it, such as {}", place(), some.display());
     }
-    decode(&read_file(path)?, input)
+    decode(&picture::read(path)?, input, rules).with_context(place)
 }
 
-/// What a regular file holds; the error has no name of the file.
-fn read_file(path: &Path) -> Result<Vec<u8>> {
-    regular::read(path, limits::IMAGE_FILE).map_err(|error| match error {
-        Data::File { source, .. } => source.into(),
-        other => other.into(),
-    })
-}
-
-fn decode(bytes: &[u8], input: Input) -> Result<Vec<u8>> {
-    ensure!(
-        !bytes.starts_with(&JPEG),
-        "a JPEG image, and PNG is read here; convert it first, for example with `magick IN.jpg OUT.png`"
-    );
-    let damaged = "not a PNG image, or a damaged one";
-    let mut decoder = Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().context(damaged)?;
-    check_size(reader.info(), input)?; // before any memory is taken for its pixels
-    let mut pixels = vec![0; reader.output_buffer_size().context(damaged)?];
-    let frame = reader.next_frame(&mut pixels).context(damaged)?;
-    pixels.truncate(frame.buffer_size());
-    let samples = frame.color_type.samples();
-    let format = Format { samples, alpha: samples.is_multiple_of(2) };
-    convert(&pixels, format, input)
-}
-
-fn check_size(info: &png::Info<'_>, input: Input) -> Result<()> {
-    let (height, width) = (input.grid.height, input.grid.width);
-    let size = |width: usize, height: usize| format!("{width} x {height} pixels (width x height)");
-    let found = (info.width as usize, info.height as usize);
-    ensure!(
-        found == (width, height),
-        "the image is {}, the model reads {}; resize the image first",
-        size(found.0, found.1),
-        size(width, height),
-    );
-    Ok(())
-}
-
-/// Drops opacity, and turns grey into colours or colours into grey where nothing is lost.
-fn convert(pixels: &[u8], format: Format, input: Input) -> Result<Vec<u8>> {
+fn decode(bytes: &[u8], input: Input, rules: &Rules) -> Result<Vec<u8>> {
     let channels = input.channels;
     ensure!(
         matches!(channels, 1 | 3),
-        "the model reads {channels} bytes per pixel, a PNG image has 1 (grey) or 3 (colours)"
+        "the model reads {channels} bytes per pixel, a picture has 1 (grey) or 3 (colours)"
     );
-    let mut bytes = Vec::with_capacity(input.bytes());
-    for (index, pixel) in pixels.chunks_exact(format.samples).enumerate() {
-        let place = || format!("pixel {},{}", index % input.grid.width, index / input.grid.width);
-        let colours = opaque(pixel, format).with_context(place)?;
-        match (colours, channels) {
-            (&[grey], 3) => bytes.extend([grey; 3]),
-            (&[red, green, blue], 1) => {
-                ensure!(
-                    red == green && green == blue,
-                    "{} is coloured ({red}, {green}, {blue}), the model reads grey; convert the \
-                     image first, for example with `magick IN.png -colorspace Gray OUT.png`",
-                    place(),
-                );
-                bytes.push(red);
-            }
-            _ => bytes.extend(colours),
+    let wanted = Size { height: input.grid.height, width: input.grid.width };
+    let fits = |size: Size| {
+        if rules.resize.is_some() || size == wanted {
+            return Ok(()); // known before any memory is taken for its pixels
         }
-    }
-    Ok(bytes)
-}
-
-/// The colours of a pixel that nothing shines through.
-fn opaque(pixel: &[u8], format: Format) -> Result<&[u8]> {
-    let Some((alpha, colours)) = pixel.split_last().filter(|_| format.alpha) else {
-        return Ok(pixel);
+        Err(format!(
+            "the image is {size} pixels (width x height), the model reads {wanted}; resize the image \
+             first, or train with `resize` in the table `[images]` of the spec"
+        ))
     };
-    ensure!(
-        *alpha == 255,
-        "transparent (opacity {alpha} of 255); put the image on a background first, for example \
-         with `magick IN.png -background black -flatten OUT.png`"
-    );
-    Ok(colours)
+    let image = picture::decode(bytes, fits).and_then(|picture| rules.develop(picture));
+    let image = image.and_then(|image| image.lossless(channels)).map_err(Error::msg)?;
+    ensure!(image.size == wanted, "the rules of pictures make it {}, not {wanted}", image.size);
+    Ok(image.bytes)
 }
 
 #[cfg(test)]
@@ -154,7 +86,7 @@ mod tests {
 
     fn read(channels: usize, color: ColorType, depth: BitDepth, data: &[u8]) -> Result<Vec<u8>> {
         let input = Input { grid: Grid { height: 1, width: 2 }, channels };
-        decode(&png(color, depth, data), input)
+        decode(&png(color, depth, data), input, &Rules::default())
     }
 
     #[test]
@@ -183,7 +115,7 @@ mod tests {
             format!("{:#}", read(channels, color, BitDepth::Eight, data).unwrap_err())
         };
         let coloured = why(1, Rgb, &[9, 9, 9, 70, 71, 70]);
-        assert!(coloured.starts_with("pixel 1,0 is coloured (70, 71, 70), the model reads grey"));
+        assert!(coloured.starts_with("pixel 1,0 is coloured (70, 71, 70)"), "{coloured}");
         let clear = "pixel 1,0: transparent (opacity 254 of 255)";
         assert!(why(1, GrayscaleAlpha, &[9, 255, 70, 254]).starts_with(clear));
         assert!(why(3, Rgba, &[9, 9, 9, 255, 7, 7, 7, 254]).starts_with(clear));
@@ -196,7 +128,7 @@ mod tests {
             let image = Input { grid: Grid { height: 2, width: 3 }, channels };
             let pixels: Vec<u8> = (0..6 * channels as u8).map(|at| 14 * at).collect();
             let file = encode(image, &pixels).unwrap().unwrap();
-            assert_eq!(decode(&file, image).unwrap(), pixels);
+            assert_eq!(decode(&file, image, &Rules::default()).unwrap(), pixels);
         }
         let depth = Input { grid: Grid { height: 1, width: 1 }, channels: 2 };
         assert_eq!(encode(depth, &[1, 2]).unwrap(), None);
@@ -207,16 +139,14 @@ mod tests {
         let whole = png(ColorType::Grayscale, BitDepth::Eight, &[9, 70]);
         let why = |bytes: &[u8], width| {
             let input = Input { grid: Grid { height: 1, width }, channels: 1 };
-            format!("{:#}", decode(bytes, input).unwrap_err())
+            format!("{:#}", decode(bytes, input, &Rules::default()).unwrap_err())
         };
         for length in [0, 4, 20, whole.len() - 20] {
             let why = why(&whole[..length], 2);
             assert!(why.starts_with("not a PNG image, or a damaged one: "), "{length}: {why}");
         }
-        assert_eq!(
-            why(&whole, 3),
-            "the image is 2 x 1 pixels (width x height), the model reads 3 x 1 pixels \
-             (width x height); resize the image first"
-        );
+        let other = why(&whole, 3);
+        let want = "the image is 2 x 1 pixels (width x height), the model reads 3 x 1; resize";
+        assert!(other.starts_with(want), "{other}");
     }
 }

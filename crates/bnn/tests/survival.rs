@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -54,11 +54,23 @@ impl Desk {
         self.0.path().join(name)
     }
 
+    /// A run of a moment, whose rate is constant: it may begin as a longer one.
+    fn quick() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        let spec = SPEC.replace("samples = 4000", "samples = 600").replace(", to = 3e-4", "");
+        fs::write(desk.path("short.toml"), spec).unwrap();
+        desk
+    }
+
     fn train(&self, out: &str) -> Command {
+        self.train_every(OFTEN, out)
+    }
+
+    fn train_every(&self, minutes: &str, out: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bnn"));
         command.current_dir(self.0.path());
         command.args(["train", "short.toml", "--json", "--resume", "--threads", "1"]);
-        command.args(["--checkpoint-every", OFTEN, "--out", out]);
+        command.args(["--checkpoint-every", minutes, "--out", out]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -70,7 +82,7 @@ impl Desk {
         let left = fs::read_dir(self.path(out)).unwrap().map(|file| file.unwrap().file_name());
         let mut left: Vec<_> = left.filter(|name| name != ".lock").collect();
         left.sort();
-        let files = ["evaluation.json", "model.safetensors"];
+        let files = ["evaluation.json", "history.jsonl", "model.safetensors", "spec.toml"];
         assert_eq!(left, files, "the checkpoint goes with the end of the run");
         ["model.safetensors", "evaluation.json"]
             .map(|name| fs::read(self.path(out).join(name)).unwrap())
@@ -78,14 +90,29 @@ impl Desk {
 
     /// Starts a run, and returns it once its first checkpoint is there.
     fn started(&self, out: &str) -> Child {
-        let run = self.train(out).spawn().unwrap();
-        let (start, checkpoint) = (Instant::now(), self.path(out).join("checkpoint.safetensors"));
-        while !checkpoint.exists() {
-            assert!(start.elapsed() < PATIENCE, "no checkpoint");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        run
+        until(&self.path(out).join("checkpoint.safetensors"), self.train(out))
     }
+
+    /// Leaves the state behind the first epoch of a quick run, as a kill does.
+    fn killed(&self, out: &str) {
+        // So long a run, with so few checkpoints, is still there when it has written the first, and the
+        // model in it behind that.
+        let mut long = self.train_every("1000", out);
+        long.args(["--epochs", "1000000"]).stdout(Stdio::null());
+        let mut run = until(&self.path(out).join("model.safetensors"), long);
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+}
+
+/// Starts a run, and returns it once a file is there.
+fn until(file: &Path, mut command: Command) -> Child {
+    let (run, start) = (command.spawn().unwrap(), Instant::now());
+    while !file.exists() {
+        assert!(start.elapsed() < PATIENCE, "no {}", file.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run
 }
 
 /// Repeatable numbers for the moments of kills.
@@ -165,7 +192,19 @@ fn a_run_says_where_it_starts_and_destroys_no_other() {
     let again = desk.train("run").output().unwrap();
     let error = String::from_utf8(again.stderr).unwrap();
     assert_eq!(again.status.code(), Some(1), "{error}");
-    assert!(again.stdout.is_empty() && error.contains("leave out --resume"), "{error}");
+    assert!(again.stdout.is_empty() && error.contains("anew with --force"), "{error}");
+    let mut over = Command::new(env!("CARGO_BIN_EXE_bnn"));
+    over.current_dir(desk.0.path()).args(["train", "short.toml", "--out", "run"]);
+    let refused = over.output().unwrap();
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    let files = "a finished run is there (model.safetensors, evaluation.json, history.jsonl)";
+    assert!(
+        error.contains(files) && error.contains("--out") && error.contains("--force"),
+        "{error}"
+    );
+    assert!(refused.stdout.is_empty());
+    assert!(over.arg("--force").output().unwrap().status.success());
 }
 
 #[test]
@@ -233,22 +272,92 @@ fn a_read_only_folder_leaves_the_old_checkpoint_whole() {
     assert_eq!(desk.finish("run"), desk.finish("whole"));
 }
 
-/// A limit on the size of files stands for the full disk: writing fails in the middle of a file.
+/// A limit on the size of files stands for the full disk: writing fails in the middle of a file. The
+/// signal that comes with it is as if it were not, whether the caller ignores it or not.
 #[test]
-fn a_full_disk_leaves_the_old_checkpoint_whole() {
-    let desk = Desk::new();
+fn a_file_beyond_its_limit_leaves_the_old_checkpoint_whole() {
+    let desk = Desk::quick();
     let whole = desk.finish("whole");
-    let mut run = desk.started("run");
-    run.kill().unwrap();
-    run.wait().unwrap();
-    let checkpoint = desk.path("run/checkpoint.safetensors");
-    let before = fs::read(&checkpoint).unwrap();
-    let full = limited(&desk.train("run"), desk.0.path());
-    let error = String::from_utf8(full.stderr).unwrap();
-    assert_eq!(full.status.code(), Some(1), "{error}");
-    assert!(error.contains("run/") && error.contains("too large"), "{error}");
-    assert_eq!(fs::read(&checkpoint).unwrap(), before);
-    assert_eq!(desk.finish("run"), whole);
+    for (out, trap) in [("ignored", "trap '' XFSZ; "), ("run", "")] {
+        desk.killed(out);
+        let checkpoint = desk.path(out).join("checkpoint.safetensors");
+        let before = fs::read(&checkpoint).unwrap();
+        let script = format!("{trap}ulimit -f 8; exec \"$@\"");
+        let always = desk.train_every("0.000001", out);
+        let full = by_shell(&script, &always, desk.0.path());
+        let error = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(1), "{error}");
+        let warned = error.lines().next().unwrap();
+        assert!(warned.starts_with("warning: ") && warned.contains("; the run goes on"), "{error}");
+        assert!(warned.contains("checkpoint.safetensors: "), "{error}");
+        let last = error.lines().last().unwrap();
+        let words =
+            ["error: the run could not be saved; whole in ", "checkpoint.safetensors", "--resume"];
+        assert!(words.iter().all(|word| last.contains(word)), "{error}");
+        assert!(last.ends_with("raise the limit on the size of files (`ulimit -f`)"), "{error}");
+        assert_eq!(fs::read(&checkpoint).unwrap(), before);
+        assert_eq!(desk.finish(out), whole);
+    }
+}
+
+/// A disk of so many kilobytes is mounted at the folder `disk`, for one command alone; what is left there
+/// when that has ended is copied to the folder `left`, which is put there first.
+const ON_A_SMALL_DISK: &str = r#"
+    mount -t tmpfs -o size="$1"k tmpfs disk || exit 77
+    shift
+    cp -a left/. disk/
+    "$@"; code=$?
+    rm -rf left && mkdir left && cp -a disk/. left/
+    exit $code"#;
+
+/// Runs a training whose folder is on a disk of so many kilobytes, where the system lets us.
+fn on_a_small_disk(desk: &Desk, kilobytes: usize) -> Option<std::process::Output> {
+    for name in ["disk", "left"] {
+        fs::create_dir_all(desk.path(name)).unwrap();
+    }
+    let mut command = Command::new("sh");
+    command.arg(kilobytes.to_string()).arg(env!("CARGO_BIN_EXE_bnn"));
+    command.args(desk.train("disk").get_args());
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh"]);
+    let mut line: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    unshare.current_dir(desk.0.path()).args(["-c", ON_A_SMALL_DISK, "sh"]).args(line.drain(..));
+    match unshare.output() {
+        Ok(done) if done.status.code() == Some(77) || done.status.code().is_none() => None,
+        Ok(done) if String::from_utf8_lossy(&done.stderr).starts_with("unshare: ") => None,
+        done => done.ok(),
+    }
+}
+
+#[test]
+fn a_full_disk_costs_what_has_no_room_and_nothing_else() {
+    let desk = Desk::quick();
+    let whole = desk.finish("whole");
+    let model = whole[0].len();
+    // Nothing but the spec has room; the model, and not what it gets wrong; both, and no checkpoint.
+    let mut met = [false; 3];
+    for kilobytes in [16, model / 1024 + 24, (model + whole[1].len()) / 1024 + 96] {
+        let Some(done) = on_a_small_disk(&desk, kilobytes / 4 * 4) else {
+            println!("SKIPPED a full disk: this user may not mount one");
+            return;
+        };
+        let error = String::from_utf8(done.stderr).unwrap();
+        let at = match done.status.code() {
+            Some(0) => 2,
+            _ if error.contains("what its network gets wrong could not be saved") => 1,
+            _ => 0,
+        };
+        met[at] = true;
+        assert!(error.contains("warning: ") && error.contains("make room there"), "{error}");
+        if at < 2 {
+            assert_eq!(done.status.code(), Some(1), "{error}");
+            let words = ["whole in disk are: ", "history.jsonl", "start anew with --force"];
+            assert!(words.iter().all(|word| error.contains(word)), "{kilobytes}: {error}");
+        }
+        assert_eq!(error.contains("model.safetensors,"), at == 1, "{kilobytes}: {error}");
+        fs::remove_dir_all(desk.path("left")).unwrap();
+    }
+    assert_eq!(met, [true; 3], "every way to run out of room");
 }
 
 fn send(signal: &str, run: &Child) {
@@ -256,10 +365,9 @@ fn send(signal: &str, run: &Child) {
     assert!(sent.unwrap().success());
 }
 
-/// Runs a command that can write files of a few kilobytes only.
-fn limited(command: &Command, folder: &Path) -> std::process::Output {
-    let line: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
-    let script = r#"trap '' XFSZ; ulimit -f 8; exec "$@""#;
+/// Runs a command by a script of a shell, which has it as its arguments.
+fn by_shell(script: &str, command: &Command, folder: &Path) -> Output {
     let mut shell = Command::new("sh");
+    let line: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
     shell.current_dir(folder).args(["-c", script, "sh"]).args(line).output().unwrap()
 }

@@ -4,8 +4,6 @@
 
 mod backend;
 
-use std::time::Duration;
-
 use backend::FloatSigns;
 use bnn_data::Digits;
 use bnn_train::{Options, Result, Spec, run};
@@ -41,12 +39,7 @@ fn main() -> Result<()> {
 fn test_error() -> Result<f64> {
     let data = Digits { train: 500, validation: 100, test: 100, seed: 1 }.draw();
     let spec = Spec::parse("the first network", SPEC)?;
-    let options = Options {
-        out: None,
-        resume: false,
-        checkpoint_every: Duration::MAX,
-        keep_checkpoint: false,
-    };
+    let options = Options::default(); // no folder: nothing is written
     Ok(run(&FloatSigns, &spec, &data, 0, &options, &mut ())?.best().test.error)
 }
 

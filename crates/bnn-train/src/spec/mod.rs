@@ -2,6 +2,8 @@
 
 mod block;
 mod data;
+mod expect;
+mod images;
 mod names;
 mod preprocess;
 mod values;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result, Schedule};
 
 pub use block::BlockSpec;
+pub use expect::{Expect, Metric};
+pub use images::Images;
 pub use names::{Clip, LastBatch, NormName, OptimizerName, QuantName, StepScale};
 pub use preprocess::Chain;
 pub use values::{Activations, Weights};
@@ -35,6 +39,9 @@ pub struct Spec {
     /// What differs from the paper.
     #[serde(default)]
     pub deviations: Vec<String>,
+    /// How pictures become images of one size and kind; they stay as they are by default.
+    #[serde(default, skip_serializing_if = "Images::are_kept")]
+    pub images: Images,
     /// What is done to images before anything is trained on them; nothing by default.
     #[serde(default, skip_serializing_if = "Chain::is_linear")]
     pub preprocess: Chain,
@@ -74,10 +81,10 @@ pub struct NetSpec {
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
     /// Of the network's input.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "values::share")]
     pub input: f32,
     /// Of the activations of every layer but the last.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "values::share")]
     pub hidden: f32,
 }
 
@@ -128,30 +135,6 @@ pub struct AugmentSpec {
     pub crop: usize,
 }
 
-/// A metric of a run's outcome that a spec may expect something of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Mean loss over the last epoch's training batches.
-    TrainLoss,
-    /// Share of validation images misclassified in the best epoch.
-    ValidationError,
-    /// Share of test images misclassified in the epoch of the best validation error.
-    TestError,
-}
-
-/// Bounds for the mean of a metric over the seeds, and the paper's figure.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// Upper bound.
-    pub at_most: Option<f64>,
-    /// Lower bound.
-    pub at_least: Option<f64>,
-    /// What the paper or its authors report.
-    pub paper: Option<f64>,
-}
-
 impl Spec {
     /// Reads a spec and checks it with the overrides of every tier; `place` names the file in errors.
     ///
@@ -195,8 +178,11 @@ impl Spec {
         self.train.stop_after.unwrap_or(self.train.epochs)
     }
 
-    /// Checks what the types cannot say.
-    fn check(&self) -> Result<()> {
+    /// Checks what the types cannot say: a spec that was read is checked, one that was changed is not.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] naming the key.
+    pub fn check(&self) -> Result<()> {
         let empty = [
             ("name", self.name.is_empty()),
             ("data", self.data.is_empty()),
@@ -214,13 +200,7 @@ impl Spec {
                        `preprocess` left out";
             return Err(Error::spec("train.augment.crop", why));
         }
-        for (metric, expect) in &self.expect {
-            let sound = |bound: Option<f64>| bound.is_none_or(f64::is_finite);
-            if !sound(expect.at_most) || !sound(expect.at_least) || expect.contradicts() {
-                return Err(Error::spec(format!("expect.{metric:?}"), "at_least exceeds at_most"));
-            }
-        }
-        Ok(())
+        self.expect.iter().try_for_each(|(&metric, expect)| expect.check(metric))
     }
 }
 
@@ -237,11 +217,7 @@ impl NetSpec {
 
     fn check(&self) -> Result<()> {
         block::check_order(&self.blocks)?;
-        if self.weights == Weights::Quant(QuantName::StochasticSign) {
-            let why = "`stochastic-sign` is for activations: \
-                       want `sign`, `ternary DELTA`, `levels BITS` or `real`";
-            return Err(Error::spec("net.weights", why));
-        }
+        self.weights.check()?;
         if matches!(self.activations, Activations::Real(_)) && self.dropout.hidden != 0.0 {
             let why = format!(
                 "real activations, `{}`, have no dropout; want 0, or a quantizer in \
@@ -251,12 +227,10 @@ impl NetSpec {
             return Err(Error::spec("net.dropout.hidden", why));
         }
         let shares = [("input", self.dropout.input), ("hidden", self.dropout.hidden)];
-        match shares.iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
-            Some((name, share)) => {
-                Err(Error::spec(format!("net.dropout.{name}"), format!("{share} is not in [0, 1)")))
-            }
-            None => Ok(()),
-        }
+        shares.iter().try_for_each(|&(name, share)| {
+            let fault = |why| Error::spec(format!("net.dropout.{name}"), why);
+            values::check_share(share).map_err(fault)
+        })
     }
 }
 
@@ -287,13 +261,7 @@ impl TrainSpec {
         if self.samples.is_some_and(|samples| samples < self.batch) {
             return Err(Error::spec("train.samples", "is less than one batch"));
         }
-        self.rate.check()
-    }
-}
-
-impl Expect {
-    fn contradicts(&self) -> bool {
-        matches!((self.at_least, self.at_most), (Some(least), Some(most)) if least > most)
+        self.rate.check(self.stop_after.unwrap_or(self.epochs), &self.optimizer.optimizer())
     }
 }
 

@@ -107,6 +107,10 @@ fn a_report_that_no_run_makes_is_refused() {
         ("/progress/epochs/0/layers/1/clipped", json!(2.0), "layers.1.clipped is 2"),
         ("/progress/epochs/0/layers/0/flips", json!(-2.0), "layers.0.flips is -2"),
         ("/progress/epochs", json!([]), "progress: "),
+        ("/progress/ends", json!([2]), "ends are [2] in 1 epochs"),
+        ("/progress/ends", json!([0]), "ends are [0] in 1 epochs"),
+        ("/progress/ends", json!([1, 1]), "ends are [1, 1] in 1 epochs"),
+        ("/progress/sums/samples", json!(31), "samples are 31 in 3 steps"),
         ("/progress/sums/samples", json!(500), "samples are 500 in 3 steps"),
         ("/progress/sums/samples", json!(2), "samples are 2 in 3 steps"),
         ("/progress/sums/errors", json!(31), "errors are 31 of 30"),
@@ -134,7 +138,10 @@ fn a_report_that_no_run_makes_is_refused() {
         let epochs = header["progress"]["epochs"].as_array_mut().unwrap();
         epochs.extend(vec![epochs[0].clone(); 3]);
     });
-    assert!(refused(folder.path(), &late).contains("4 epochs of a run of 3"));
+    assert!(
+        refused(folder.path(), &late)
+            .contains("4 epochs and 3 steps are done, and 3 epochs asked for")
+    );
 }
 
 #[test]

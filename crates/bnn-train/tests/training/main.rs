@@ -1,10 +1,12 @@
 //! Whole runs on small pictures: learning, freezing, resuming, refusing.
 #![allow(clippy::unwrap_used)] // in helpers too
 
+mod by_hand;
 mod damage;
+mod folder;
 mod lost;
-
-use std::time::Duration;
+mod more_epochs;
+mod protections;
 
 use bnn_core::{Key, Reference};
 use bnn_data::{Dataset, Images};
@@ -74,12 +76,7 @@ fn bars() -> Dataset {
 
 fn options(out: Option<&std::path::Path>) -> Options {
     let out = out.map(|path| Folder::open(path).unwrap());
-    Options {
-        out,
-        resume: false,
-        checkpoint_every: Duration::from_secs(600),
-        keep_checkpoint: false,
-    }
+    Options { out, ..Options::default() }
 }
 
 fn train(spec: &Spec, options: &Options) -> Outcome {
@@ -182,9 +179,19 @@ fn tensors(checkpoint: &std::path::Path) -> Vec<u8> {
 #[test]
 fn a_float_run_does_not_hide_behind_another_runs_model() {
     let folder = tempfile::tempdir().unwrap();
-    let options = options(Some(folder.path()));
+    let mut options = options(Some(folder.path()));
     train(&spec(MLP, "activations = \"sign\""), &options);
+    let model = std::fs::read(folder.path().join(MODEL_FILE)).unwrap();
     let float = float_spec(MLP, "real", "relu");
+    let error = run(&Reference, &float, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains(MODEL_FILE) && error.contains("name another folder"), "{error}");
+    options.force = true;
+    let stopped = run(&Reference, &float, &bars(), 1, &options, &mut StopAfter(25));
+    assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+    assert!(!folder.path().join(MODEL_FILE).exists(), "it was replaced");
+    // Nor does one that goes on.
+    std::fs::write(folder.path().join(MODEL_FILE), model).unwrap();
+    (options.force, options.resume) = (false, true);
     let error = run(&Reference, &float, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
     assert!(error.contains(MODEL_FILE) && error.contains("or name another folder"), "{error}");
 }
@@ -272,7 +279,7 @@ fn only_what_is_asked_for_replaces_a_run() {
     let _ = run(&Reference, &spec, &bars(), 1, &options, &mut StopAfter(13));
     let before = std::fs::read(&checkpoint).unwrap();
     let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
-    assert!(error.contains("with --resume, or remove it or name another folder"), "{error}");
+    assert!(error.contains("with --resume, name another folder with --out, or replace"), "{error}");
     assert_eq!(std::fs::read(&checkpoint).unwrap(), before);
     // A run ended between checkpoint and model has its model again.
     std::fs::remove_file(&model).unwrap();
@@ -281,8 +288,11 @@ fn only_what_is_asked_for_replaces_a_run() {
     let whole = std::fs::read(&model).unwrap();
     std::fs::remove_file(&checkpoint).unwrap();
     let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
-    assert!(error.contains("leave out --resume"), "{error}");
+    assert!(error.contains("train it anew with --force in place of --resume"), "{error}");
     assert_eq!(std::fs::read(&model).unwrap(), whole);
+    options.force = true;
+    let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err();
+    assert!(matches!(error, Error::Spec { .. }), "both at once: {error}");
     options.resume = false;
     run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap();
 }

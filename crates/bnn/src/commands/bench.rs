@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bnn::{Gpu, check_gpu, gpu};
 use bnn_bench::{Case, Peaks, Reading, Row, Timed, cases, peaks};
+use bnn_data::picture::Rules;
 
-use crate::commands::{DataDir, duration, eval, for_network, read_model, threads};
+use crate::commands::{DataDir, duration, eval, for_network, read_model, rules_of, threads};
 use crate::layout::{Table, width};
 use crate::output::{self, Usage};
 
@@ -197,8 +198,10 @@ fn time_on(_: &Case, gpu: &Gpu, _: Duration) -> Result<Timed> {
 
 /// A frozen model on the test images of a data set.
 fn model_case(path: &Path, data: &str, data_dir: &DataDir) -> Result<Case> {
-    let data = data_dir.load(data)?; // first: its absence has an exit code of its own
-    let network = read_model(path)?;
+    let network = read_model(path);
+    let rules = network.as_ref().map_or_else(|_| Ok(Rules::default()), rules_of)?;
+    let data = data_dir.load(data, &rules)?; // first: its absence has an exit code of its own
+    let network = network?;
     eval::check_fit(&network, &data).with_context(|| path.display().to_string())?;
     let data = for_network(&network, path, data, 1)?;
     let images = data.test.rows(0..data.test.len()).to_owned();

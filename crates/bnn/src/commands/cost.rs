@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use bnn_core::{Grid, Input};
+use bnn_data::picture::{Resize, Rules};
 use bnn_train::Summary;
 use bnn_train::cost::{LayerCost, Traffic, costs};
 use serde_json::json;
@@ -49,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let place = || args.spec.display().to_string();
     let data = &spec.data[0];
-    let input = args.input.map_or_else(|| images(data), Ok).with_context(place)?;
+    let input = args.input.map_or_else(|| images(data, &spec.images.0), Ok).with_context(place)?;
     let classes = (0..CLASSES).map(|class| class.to_string()).collect();
     let layers = Summary::new(&spec, input, classes).with_context(place)?.layers;
     let costs = costs(&layers);
@@ -84,16 +85,22 @@ fn totals(costs: &[LayerCost]) -> Table {
     table
 }
 
-/// The images of a data set, without reading it.
-fn images(data: &str) -> Result<Input> {
-    let (side, channels) = match data {
-        "digits" | "mnist" => (28, 1),
-        "cifar10" | "cifar10-jpeg" | "svhn" => (32, 3),
-        _ => bail!(Usage(format!(
-            "the images of `{data}` are not known here: give their size with --input"
-        ))),
+/// The images that `rules` make of a data set, without reading it.
+fn images(data: &str, rules: &Rules) -> Result<Input> {
+    let (grid, channels) = match data {
+        "digits" | "mnist" => (Some(Grid { height: 28, width: 28 }), Some(1)),
+        "cifar10" | "cifar10-jpeg" | "svhn" => (Some(Grid { height: 32, width: 32 }), Some(3)),
+        _ => (None, None),
     };
-    Ok(Input { grid: Grid { height: side, width: side }, channels })
+    let resized = rules.resize.map(|Resize { size, .. }| (size.height, size.width));
+    let resized = resized.map(|(height, width)| Grid { height, width });
+    match (resized.or(grid), rules.channels.or(channels)) {
+        (Some(grid), Some(channels)) => Ok(Input { grid, channels }),
+        _ => bail!(Usage(format!(
+            "the images of `{data}` are not known here: give their size with --input, or in the table \
+             `[images]` of the spec, with `resize` and `channels`"
+        ))),
+    }
 }
 
 /// Reads a size such as `28x28x1`.
@@ -119,13 +126,23 @@ mod tests {
             if listing.name == "images" {
                 continue; // a user's own are of any size
             }
-            let known = images(listing.name).unwrap();
+            let known = images(listing.name, &Rules::default()).unwrap();
             if listing.place.is_ok() && matches!(listing.name, "digits" | "mnist") {
                 let data = bnn_data::load(listing.name, &Lookup::new(None)).unwrap();
                 assert_eq!((known, CLASSES), (input(&data), data.class_names().len()));
             }
         }
-        assert!(images("images").unwrap_err().to_string().contains("--input"));
+        let kept = images("images", &Rules::default());
+        assert!(kept.unwrap_err().to_string().contains("--input"));
+        let rules = Rules {
+            resize: Some("20 x 10".parse().unwrap()),
+            channels: Some(1),
+            ..Rules::default()
+        };
+        let want = Input { grid: Grid { height: 10, width: 20 }, channels: 1 };
+        for data in ["images", "cifar10"] {
+            assert_eq!(images(data, &rules).unwrap(), want);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bnn_train::evaluate::{frozen_scores, score};
 use bnn_train::run::input;
 use serde_json::json;
 
-use crate::commands::{DataDir, Device, batch, for_network, read_model};
+use crate::commands::{DataDir, Device, batch, for_network, read_model, rules_of};
 use crate::output;
 
 /// Evaluate a frozen model on the test images of a data set.
@@ -39,8 +39,9 @@ pub struct Args {
 /// Evaluates and prints one line.
 pub fn run(args: &Args) -> Result<()> {
     let network = read_model(&args.model)?;
-    let data = args.data_dir.load(&args.data)?;
-    check_fit(&network, &data).with_context(|| args.model.display().to_string())?;
+    let place = || args.model.display().to_string();
+    let data = args.data_dir.load(&args.data, &rules_of(&network).with_context(place)?)?;
+    check_fit(&network, &data).with_context(place)?;
     let data = for_network(&network, &args.model, data, args.device.threads())?;
     let backend = args.device.backend.as_deref().unwrap_or("auto");
     let job = Evaluate { network: &network, data: &data };

@@ -18,6 +18,7 @@ use crate::output;
 
 /// Show what a frozen model is made of: layers, bits, bytes, operations, thresholds.
 ///
+/// `images` is how pictures of any size and kind become the images that it reads.
 /// `preprocess` is what is done to images before the network reads them, and where images are whitened,
 /// whether what was fitted for it is here.
 /// `bits` are those of an input and of a weight. `constant` counts the neurons whose thresholds all
@@ -64,6 +65,10 @@ pub fn run(args: &Args) -> Result<()> {
         output::json(&json(&network, &layers, file_bytes, absent))
     } else {
         output::text(&text(&network, &layers, file_bytes, width())?)?;
+        if !network.images.is_empty() {
+            let images = network.images.join(", ");
+            output::text(&format!("images      made by {}", plain(&images)))?;
+        }
         let line = network.preprocess.as_ref().map(|done| preprocess_line(done, &transform));
         line.map_or(Ok(()), |line| output::text(&line))
     }
@@ -106,6 +111,9 @@ fn json(
         "layers": inspected.collect::<Vec<_>>(),
         "total": Total::of(layers),
     });
+    if !network.images.is_empty() {
+        value["images"] = json!(network.images);
+    }
     if let Some(done) = &network.preprocess {
         value["preprocess"] = json!(done);
         value["preprocess"]["absent"] = json!(absent);
@@ -185,7 +193,7 @@ mod tests {
         let output = Output { weights: signs(3, inputs), gather, mean, gain, beta };
         let input = Input { grid: Grid { height: side, width: side }, channels: 1 };
         let classes = ["ant", "bee", "cat"].map(String::from).into();
-        Frozen { input, hidden, output, classes, preprocess: None }
+        Frozen { input, hidden, output, classes, images: vec![], preprocess: None }
     }
 
     fn mlp() -> Frozen {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bnn_core::{Frozen, Loaded, plain};
+use bnn_data::picture::Rules;
 use bnn_data::{Dataset, Lookup, limits, regular};
 use bnn_train::{MODEL_FILE, preprocess};
 use clap::builder::RangedU64ValueParser;
@@ -79,9 +80,9 @@ impl DataDir {
         Lookup::new(self.data_dir.clone())
     }
 
-    /// Loads a data set, and tells on standard error what should be known of it; where its files are
-    /// damaged, the error says how to tell which.
-    fn load(&self, name: &str) -> Result<Dataset> {
+    /// Loads a data set whose pictures become images as `rules` say, and tells on standard error what should
+    /// be known of it; where its files are damaged, the error says how to tell which.
+    fn load(&self, name: &str, rules: &Rules) -> Result<Dataset> {
         use bnn_data::Error::{Damaged, Entry};
         let remedy = || {
             format!(
@@ -89,7 +90,7 @@ impl DataDir {
                  files are not as published: remove those and get them again)"
             )
         };
-        let data = match bnn_data::load(name, &self.lookup()) {
+        let data = match bnn_data::load_as(name, &self.lookup(), rules) {
             // A user's own images were never published.
             Err(error @ (Damaged { .. } | Entry { .. })) if name != "images" => {
                 return Err(error).with_context(remedy);
@@ -118,6 +119,11 @@ fn read_model(path: &Path) -> Result<Frozen> {
         output::note(&unverified(path));
     }
     Ok(network)
+}
+
+/// How the pictures that a network was trained on became images.
+fn rules_of(network: &Frozen) -> Result<Rules> {
+    Rules::try_from(&network.images[..]).map_err(anyhow::Error::msg)
 }
 
 /// What is said of a file without a checksum.

@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use bnn::{WithBackend, with_backend};
 use bnn_core::{Frozen, Matrix, Session, TrainBackend, plain};
+use bnn_data::picture::Rules;
 use bnn_data::preprocess::Transform;
 use bnn_train::preprocess;
 use ndarray::ArrayView2;
 use serde::Serialize;
 
-use crate::commands::{Device, batch, read_model};
+use crate::commands::{Device, batch, read_model, rules_of};
 use crate::{output, picture};
 
 /// Scores shown to people if they do not say how many.
 const TOP: usize = 3;
 
-/// Classify PNG images with a frozen model.
+/// Classify PNG and JPEG images with a frozen model.
 ///
 /// Prints of every image its class, the margin by which that class wins over the second, and the best
 /// scores. Scores compare classes of one image; they are no probabilities.
@@ -26,8 +27,10 @@ const TOP: usize = 3;
 /// A model that was trained on preprocessed images is given its images preprocessed alike; if they
 /// were whitened, the file `preprocess-DIGEST.safetensors` that the model names must lie beside it.
 ///
-/// Images must have the size that the model reads. Grey stands for colours of equal parts; colours
-/// are not turned into grey, nor is transparency filled in.
+/// Photos are turned upright as cameras say. A model that was trained with a table `[images]` in its spec
+/// has pictures resized, made grey or coloured, and put on a background as that says. Otherwise images
+/// must have the size that it reads; grey stands for colours of equal parts, but colours are not turned
+/// into grey, nor is transparency filled in.
 ///
 /// An image that cannot be read is named on standard error; the others are classified all the same,
 /// and the exit code is 1.
@@ -37,7 +40,7 @@ const TOP: usize = 3;
 pub struct Args {
     /// The frozen model, such as `model.safetensors` in the folder of a run.
     model: PathBuf,
-    /// PNG images.
+    /// PNG or JPEG images.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Swap dark and light: MNIST and `digits` are light on dark, scans are dark on light.
@@ -75,7 +78,8 @@ pub fn run(args: &Args) -> Result<()> {
     let network = read_model(&args.model)?;
     let backend = args.device.backend.as_deref().unwrap_or("auto");
     let transform = preprocess::for_model(&network, &args.model)?;
-    let job = Predict { args, network: &network, transform: transform.as_ref() };
+    let rules = rules_of(&network).with_context(|| args.model.display().to_string())?;
+    let job = Predict { args, network: &network, rules, transform: transform.as_ref() };
     let failed = with_backend(backend, args.device.threads, job)??;
     ensure!(failed == 0, "{failed} of {} images could not be read", args.images.len());
     Ok(())
@@ -84,6 +88,8 @@ pub fn run(args: &Args) -> Result<()> {
 struct Predict<'a> {
     args: &'a Args,
     network: &'a Frozen,
+    /// What makes pictures images.
+    rules: Rules,
     /// What makes pixels the codes that the network reads.
     transform: Option<&'a Transform>,
 }
@@ -115,8 +121,7 @@ impl WithBackend for Predict<'_> {
 
 impl Predict<'_> {
     fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        let place = || path.display().to_string();
-        let mut bytes = picture::read(path, self.network.input).with_context(place)?;
+        let mut bytes = picture::read(path, self.network.input, &self.rules)?;
         if self.args.invert {
             bytes.iter_mut().for_each(|byte| *byte = !*byte); // 255 - byte
         }

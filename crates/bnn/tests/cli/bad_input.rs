@@ -115,6 +115,14 @@ fn broken_specs_are_refused() {
     desk.refuses("batch = 50", "batch = 0", &["bad.toml", "batch"]);
     desk.refuses("batch = 50", "batch = \"fifty\"", &["bad.toml", "batch"]);
     desk.refuses("from = 3e-3", "from = nan", &["bad.toml", "rate"]);
+    desk.refuses(
+        "from = 3e-3",
+        "from = 1e-320",
+        &["bad.toml", "train.rate.from: a rate of 1e-320"],
+    );
+    desk.refuses("batch = 50", "batch = 1", &["bad.toml", "train.batch", "norm over a single row"]);
+    let rest = "batch = 199\nlast_batch = \"keep\"";
+    desk.refuses("batch = 50", rest, &["bad.toml: train.last_batch", "want `drop`"]);
     desk.refuses("\"dense 16\"", "\"dense sixteen\"", &["bad.toml", "dense sixteen"]);
     desk.refuses("weights = \"sign\"", "weights = \"sine\"", &["bad.toml", "sine"]);
     for (line, key) in [("epochs = 1", "train.epochs"), ("samples = 200", "train.samples")] {
@@ -212,5 +220,23 @@ fn folders_that_cannot_be_written_are_named() {
     let file = "file: a file lies where the folder should be; name another one with --out";
     desk.fails("train tiny.toml --out file", 1, &[file]);
     fs::create_dir_all(desk.0.path().join("run/model.safetensors")).unwrap();
-    desk.fails("train tiny.toml --out run", 1, &["run/model.safetensors"]);
+    for line in ["train tiny.toml --out run", "train tiny.toml --out run --force"] {
+        desk.fails(line, 1, &["run/model.safetensors: a folder lies where", "with --out"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_where_a_file_should_be_is_no_reason_to_wait() {
+    for name in ["checkpoint.safetensors", ".lock", "model.safetensors.part", "spec.toml"] {
+        let desk = Desk::new();
+        let folder = desk.0.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(folder.join(name)).status();
+        assert!(pipe.unwrap().success());
+        let line = "train tiny.toml --out run --resume";
+        let out = desk.bnn(line).timeout(std::time::Duration::from_secs(300)).assert().code(1);
+        let error = String::from_utf8(out.get_output().stderr.clone()).unwrap();
+        assert!(error.contains(name.trim_end_matches(".part")), "{error}");
+    }
 }

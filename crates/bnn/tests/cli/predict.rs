@@ -3,11 +3,12 @@
 use std::fs;
 
 use bnn_core::{Classifier, Frozen, Reference, Session};
-use bnn_data::{Digits, Images};
+use bnn_data::picture::Rules;
+use bnn_data::{Digits, Images, Lookup};
 use png::ColorType;
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, SPEC};
 
 /// A PNG of 8 bits per sample.
 fn png(width: u32, height: u32, color: ColorType, samples: &[u8]) -> Vec<u8> {
@@ -121,10 +122,10 @@ fn a_broken_picture_names_itself_and_stops_no_other() {
     desk.write("folder/good.png", &whole);
     for (name, words) in [
         ("cut.png", ["cut.png: ", "damaged"]),
-        ("text.png", ["text.png: ", "not a PNG image"]),
-        ("photo.png", ["photo.png: a JPEG image", "`magick IN.jpg OUT.png`"]),
-        ("empty.png", ["empty.png: ", "not a PNG image"]),
-        ("wide.png", ["wide.png: the image is 30 x 28 pixels", "the model reads 28 x 28 pixels"]),
+        ("text.png", ["text.png: neither a PNG nor a JPEG image", "`magick IN OUT.png`"]),
+        ("photo.png", ["photo.png: ", "a JPEG image that breaks off"]),
+        ("empty.png", ["empty.png: ", "the file is empty"]),
+        ("wide.png", ["wide.png: the image is 30 x 28 pixels", "the model reads 28 x 28; resize"]),
         ("red.png", ["red.png: pixel 0,0 is coloured (255, 0, 0)", "-colorspace Gray"]),
         ("clear.png", ["clear.png: pixel 0,0: transparent (opacity 0 of 255)", "-background"]),
         ("folder", ["folder: this is a folder", "folder/*.png"]),
@@ -143,6 +144,69 @@ fn a_broken_picture_names_itself_and_stops_no_other() {
         );
         let complaints = String::from_utf8(out.stderr).unwrap();
         assert!(complaints.ends_with("error: 1 of 3 images could not be read\n"), "{complaints}");
+    }
+}
+
+/// 16 x 8 pixels, as a camera writes them.
+const PHOTO: &[u8] = include_bytes!("../../../bnn-data/tests/pictures/quarters.jpg");
+
+/// The spec of a network of two classes that reads pictures of any size and kind.
+fn photos() -> String {
+    let images = "[images]\nalpha = \"white\"\nchannels = 1\nresize = \"12 x 10\"\n[net]";
+    let spec = SPEC.replace("digits", "images").replace("[net]", images);
+    spec.replace("samples = 200\n", "")
+        .replace("batch = 50", "batch = 10")
+        .replace("dense 10", "dense 2")
+}
+
+#[test]
+fn photos_become_what_the_model_was_trained_on() {
+    let desk = Desk::new();
+    desk.write("photos.toml", photos());
+    let drawing = png(40, 30, ColorType::Rgba, &[90, 20, 5, 77].repeat(1200));
+    for n in 0..20 {
+        for split in ["train", "test"] {
+            desk.write(&format!("set/{split}/photo/{n}.jpg"), PHOTO);
+            desk.write(&format!("set/{split}/drawing/{n}.png"), &drawing);
+        }
+    }
+    let told = desk.bnn("train photos.toml --data-dir set --out run").assert().success();
+    let told = String::from_utf8(told.get_output().stderr.clone()).unwrap();
+    assert!(told.contains("80 coloured, 40 with an alpha channel"), "{told}");
+    let file = fs::read(desk.0.path().join("run/model.safetensors")).unwrap();
+    let network = Frozen::from_bytes(&file).unwrap();
+    assert_eq!(network.images, ["alpha white", "channels 1", "resize 12 x 10 crop"]);
+
+    let rules = Rules::try_from(&network.images[..]).unwrap();
+    let folder = Lookup::new(Some(desk.0.path().join("set")));
+    let data = bnn_data::load_as("images", &folder, &rules).unwrap();
+    let session = Session::new(&Reference, &network).unwrap();
+    let scores = session.scores(data.test.rows(0..2)).unwrap(); // classes take turns
+    let lines = predictions(&desk, "set/test/drawing/0.png set/test/photo/0.jpg");
+    for (line, scores) in lines.iter().zip(scores.rows()) {
+        for told in line["scores"].as_array().unwrap() {
+            let class = network.classes.iter().position(|class| *class == told["class"]).unwrap();
+            assert_eq!(told["score"].as_f64().unwrap(), f64::from(scores[class]), "{line}");
+        }
+    }
+    desk.works("eval run/model.safetensors --data images --data-dir set");
+    let inspected = desk.works("inspect run/model.safetensors");
+    assert!(inspected.contains("alpha white, channels 1, resize 12 x 10 crop"), "{inspected}");
+    assert!(desk.works("cost photos.toml").starts_with("reads 10 x 12 x 1"));
+}
+
+#[test]
+fn rules_of_pictures_are_checked() {
+    let desk = Desk::new();
+    for (from, to, words) in [
+        ("channels = 1", "channels = 2", ["images: 2 channels", "want 1 (grey) or 3"]),
+        ("white", "green", ["images.alpha: `green`", "want `white` or `black`"]),
+        ("12 x 10", "12 x 0", ["images.resize: 12 x 0 pixels", "no size from 1 to 1024"]),
+        ("12 x 10", "12 by 10", ["images.resize: `12 by 10`", "want `WIDTH x HEIGHT`"]),
+        ("channels = 1", "colours = 1", ["unknown field `colours`", "`channels`"]),
+    ] {
+        desk.write("photos.toml", photos().replace(from, to));
+        desk.fails("train photos.toml --out run", 2, &words);
     }
 }
 

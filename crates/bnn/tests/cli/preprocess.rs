@@ -36,7 +36,7 @@ fn whitened_images_are_trained_on_and_whitened_again_to_evaluate() {
     let run = desk.0.path().join("run");
     let model = fs::read(run.join("model.safetensors")).unwrap();
     // What was fitted is in the cache: on another number of threads the bytes are the same.
-    let again = done(desk.works(&format!("{line} --threads 1")));
+    let again = done(desk.works(&format!("{line} --threads 1 --force")));
     assert_eq!(again["preprocess"], first["preprocess"]);
     assert_eq!(fs::read(run.join("model.safetensors")).unwrap(), model);
     fitted(&desk);
@@ -95,9 +95,9 @@ fn a_damaged_fit_in_the_cache_is_to_be_deleted() {
     fs::write(&file, "damaged").unwrap();
     let name = format!("{}: no fitted preprocessing, or a damaged one (", file.display());
     let words = [&*name, "; delete this file, and it is fitted anew"];
-    desk.fails("train white.toml --out run", 1, &words);
+    desk.fails("train white.toml --out run --force", 1, &words);
     fs::remove_file(file).unwrap();
-    desk.works("train white.toml --out run");
+    desk.works("train white.toml --out run --force");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::{Desk, SPEC};
 
@@ -103,10 +103,10 @@ fn a_last_batch_that_is_kept_is_a_step() {
     for (last_batch, steps) in [("drop", 4), ("keep", 5)] {
         let keys = format!("samples = 230\nlast_batch = \"{last_batch}\"");
         desk.write("odd.toml", SPEC.replace("samples = 200", &keys));
-        let lines = desk.works("train odd.toml --out run --json");
+        let lines = desk.works("train odd.toml --out run --json --force");
         let start: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
         assert_eq!(start["steps_per_epoch"], steps);
-        let text = desk.works("train odd.toml --out run");
+        let text = desk.works("train odd.toml --out run --force");
         assert!(text.contains(&format!("of {steps} steps, 50 images each")), "{text}");
     }
 }
@@ -156,8 +156,63 @@ fn a_float_baseline_is_trained_and_leaves_no_model() {
         );
         assert!(last["test_error"].as_f64().unwrap() <= 1.0 && last["model_bytes"].is_null());
         assert!(!desk.0.path().join(name).join("model.safetensors").exists());
-        let text = desk.works(&format!("train {name}.toml --out {name}"));
+        let text = desk.works(&format!("train {name}.toml --out {name} --force"));
         assert_eq!(text.matches("has no bits to freeze").count(), 2, "{text}"); // before, and after
         assert!(text.contains("x f32") == (weights == "real"), "{text}");
     }
+}
+
+/// As a person does: a short run, then more of it, then a look at what there is.
+#[test]
+fn a_run_goes_on_for_more_epochs_and_keeps_what_one_comes_back_for() {
+    let desk = Desk::new();
+    desk.write(
+        "steady.toml",
+        SPEC.replace(", to = 3e-4", "").replace("[train]", "[train]\nstop_after = 1"),
+    );
+    let lines = |line: &str| -> Vec<Value> {
+        let text = desk.works(line);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    lines("train steady.toml --out run --json --keep-checkpoint");
+    let more = lines("train steady.toml --out run --json --resume --epochs 3");
+    let whole = lines("train steady.toml --out whole --json --epochs 3");
+    let (more, whole) = (more.last().unwrap(), whole.last().unwrap());
+    assert_eq!((&more["continued_after"], &whole["continued_after"]), (&json!([1]), &json!([])));
+    assert_eq!((&more["epochs"], &more["test_error"]), (&json!(3), &whole["test_error"]));
+    let read = |name: &str| fs::read(desk.0.path().join(name)).unwrap();
+    assert_eq!(read("run/model.safetensors"), read("whole/model.safetensors"));
+    // The spec as it was run gives the same again.
+    desk.works("train run/spec.toml --out again");
+    assert_eq!(read("again/model.safetensors"), read("whole/model.safetensors"));
+    let history = String::from_utf8(read("whole/history.jsonl")).unwrap();
+    let told = desk.works("train run/spec.toml --out again --json --force");
+    let without_time = |text: &str| -> Vec<Value> {
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = lines.filter(|line| line["event"] == "epoch");
+        lines.map(|mut line| (line["seconds"] = Value::Null, line).1).collect()
+    };
+    assert_eq!(without_time(&history), without_time(&told));
+    desk.fails("train tiny.toml --out run --epochs 0 --force", 2, &["--epochs", "train.epochs"]);
+    desk.fails("train tiny.toml --out run --resume --force", 2, &["--resume", "--force"]);
+    desk.works("train tiny.toml --out tiny --keep-checkpoint");
+    let words = ["`train.epochs` is 1, not 2", "constant or halved rates can be continued"];
+    desk.fails("train tiny.toml --out tiny --resume --epochs 2", 1, &words);
+}
+
+/// 1,002 images in batches of 100: the last batch of every epoch has two.
+#[test]
+fn a_last_batch_of_two_images_spoils_no_statistics() {
+    let desk = Desk::new();
+    let error = |last_batch: &str| {
+        let keys = format!("samples = 1002\nlast_batch = \"{last_batch}\"");
+        let text = SPEC.replace("samples = 200", &keys).replace("batch = 50", "batch = 100");
+        let text = text.replace("\"dense 16\"", "\"dense 64\"").replace(", to = 3e-4", "");
+        desk.write("two.toml", text.replace("epochs = 1", "epochs = 10"));
+        let lines = desk.works("train two.toml --out run --json --force");
+        let done: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        done["test_error"].as_f64().unwrap()
+    };
+    let [kept, dropped] = ["keep", "drop"].map(error);
+    assert!((kept - dropped).abs() < 0.05, "{kept} where they are kept, {dropped} where not");
 }

@@ -1,12 +1,13 @@
 //! Whether a job fits the memory that is free.
 
-use anyhow::{Result, ensure};
-
-use crate::layer_table::bytes_text;
+use crate::{Error, Result};
 
 /// Refuses a job that needs more bytes than are free, where the system tells.
 ///
 /// A process that takes more is killed without a word.
+///
+/// # Errors
+/// [`Error::Memory`].
 pub fn check(job: &str, needed: u64, remedy: &str) -> Result<()> {
     let told = std::fs::read_to_string("/proc/meminfo").ok();
     match told.as_deref().and_then(available) {
@@ -16,9 +17,11 @@ pub fn check(job: &str, needed: u64, remedy: &str) -> Result<()> {
 }
 
 fn fits(job: &str, needed: u64, free: u64, remedy: &str) -> Result<()> {
-    let (takes, has) = (bytes_text(needed), bytes_text(free));
-    ensure!(needed <= free, "{job} takes about {takes} of memory, {has} are free: {remedy}");
-    Ok(())
+    if needed <= free {
+        return Ok(());
+    }
+    let (needed, free) = (text(needed), text(free));
+    Err(Error::Memory { job: job.into(), needed, free, remedy: remedy.into() })
 }
 
 /// Bytes that can be taken without swapping, from the text of Linux's `/proc/meminfo`.
@@ -26,6 +29,16 @@ fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
+}
+
+/// A number of bytes with its unit, in powers of 1000.
+fn text(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let power = bytes.max(1).ilog10() as usize / 3;
+    if power == 0 {
+        return format!("{bytes} B");
+    }
+    format!("{:.2} {}", bytes as f64 / 1000f64.powi(power as i32), units[power])
 }
 
 #[cfg(test)]
@@ -40,5 +53,7 @@ mod tests {
         assert!(fits("this", 2 << 20, 2 << 20, "take less").is_ok());
         let refused = fits("this", 3 << 20, 2 << 20, "take less").unwrap_err().to_string();
         assert_eq!(refused, "this takes about 3.15 MB of memory, 2.10 MB are free: take less");
+        let texts = [0, 999, 1000, 1 << 30, u64::MAX].map(text);
+        assert_eq!(texts, ["0 B", "999 B", "1.00 kB", "1.07 GB", "18.45 EB"]);
     }
 }

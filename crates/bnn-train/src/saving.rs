@@ -1,0 +1,160 @@
+//! What a run writes into its folder on the way, and when.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bnn_core::TrainBackend;
+use bnn_data::Dataset;
+
+use crate::folder::SPEC_HEAD;
+use crate::history::History;
+use crate::identity::Identity;
+use crate::net::Net;
+use crate::progress::Progress;
+use crate::report::EpochReport;
+use crate::run::Options;
+use crate::spec::Spec;
+use crate::{Error, Folder, Result, checkpoint, file, preprocess};
+
+/// Time from one best network that is written at once to the next: with the state of its run it can
+/// be hundreds of megabytes.
+const KEPT_EVERY: Duration = Duration::from_secs(60);
+
+/// Time to the first checkpoint, where an epoch is longer.
+const FIRST: Duration = Duration::from_secs(60);
+
+/// The files of a run; without a folder, nothing is written.
+pub(crate) struct Saving<'a> {
+    options: &'a Options,
+    history: Option<History>,
+    /// When a checkpoint was last written, or not to be written.
+    tried: Instant,
+    /// Whether this process has tried to write one, or went on from one.
+    first: bool,
+}
+
+impl<'a> Saving<'a> {
+    /// The files of a run that begins, or that goes on from the state in its folder; writes what it is
+    /// a run of.
+    pub fn start(
+        options: &'a Options,
+        data: &Dataset,
+        spec: &str,
+        progress: &Progress,
+        resumed: bool,
+    ) -> Result<Self> {
+        let mut history = None;
+        if let Some(out) = &options.out {
+            out.write_spec(spec)?;
+            // The fit before the model that is useless without it.
+            if let Some(transform) = data.preparation() {
+                preprocess::keep(transform, out.path())?;
+            }
+            restore(&out.model(), &progress.model)?;
+            history = Some(History::start(out.path(), &progress.epochs)?);
+        }
+        Ok(Self { options, history, tried: Instant::now(), first: !resumed })
+    }
+
+    /// Whether it is time for a checkpoint within an epoch.
+    pub fn is_due(&self) -> bool {
+        is_due(self.tried.elapsed(), self.first, self.options.checkpoint_every)
+    }
+
+    /// Whether it is time for one after an epoch that may have `improved` on all before it.
+    pub fn is_due_after_epoch(&self, improved: bool) -> bool {
+        let pause = KEPT_EVERY.min(self.options.checkpoint_every);
+        self.first || improved && self.tried.elapsed() >= pause
+    }
+
+    /// Writes a checkpoint, and the model in it.
+    pub fn checkpoint<B: TrainBackend>(
+        &mut self,
+        backend: &B,
+        identity: &Identity,
+        progress: &Progress,
+        net: &Net<B>,
+    ) -> Result<()> {
+        let Some(out) = &self.options.out else { return Ok(()) };
+        (self.tried, self.first) = (Instant::now(), false);
+        // In this order: a model without a checkpoint is that of a run that has ended.
+        checkpoint::write(&out.checkpoint(), backend, identity, progress, net)?;
+        restore(&out.model(), &progress.model)?;
+        self.tried = Instant::now();
+        Ok(())
+    }
+
+    /// Adds an epoch to the history.
+    pub fn epoch(&mut self, epochs: &[EpochReport]) -> Result<()> {
+        self.history.as_mut().map_or(Ok(()), |history| history.add(epochs))
+    }
+
+    /// Writes what a run leaves that has come to its end.
+    pub fn end(&mut self, progress: &Progress) -> Result<()> {
+        let Some(out) = &self.options.out else { return Ok(()) };
+        restore(&out.model(), &progress.model)?;
+        self.history.as_mut().map_or(Ok(()), |history| history.end(&progress.epochs))
+    }
+}
+
+/// A checkpoint is first written after a minute at the latest, then as often as is asked for.
+fn is_due(elapsed: Duration, first: bool, every: Duration) -> bool {
+    elapsed >= if first { every.min(FIRST) } else { every }
+}
+
+/// Makes sure that a new run replaces no other, and that one without a model has none beside it.
+pub(crate) fn make_way(out: &Folder, options: &Options, freezes: bool) -> Result<bool> {
+    let goes_on = out.goes_on(options.resume, options.force)?;
+    if options.force {
+        out.clear(freezes)?;
+    }
+    if !freezes && file::is_there(&out.model())? {
+        let why = "this is the model of another run, and a network with real weights or activations \
+                   leaves none to replace it; remove it, or name another folder";
+        return Err(Error::Checkpoint { path: out.model(), why: why.into() });
+    }
+    Ok(goes_on)
+}
+
+/// The spec of a run with what it is run on, as text that `bnn train` takes.
+pub(crate) fn spec_text(
+    spec: &Spec,
+    data: &str,
+    backend: &str,
+    seed: u64,
+    continued: &[usize],
+) -> Result<String> {
+    let mut own = Spec { tiers: Default::default(), ..spec.clone() };
+    (own.data, own.backends) = (vec![data.into()], vec![backend.into()]);
+    if i64::try_from(seed).is_ok() {
+        own.seeds = vec![seed]; // TOML has no larger numbers
+    }
+    let mut head = format!("{SPEC_HEAD}data {data}, seed {seed}, backend {backend}\n");
+    for epoch in continued {
+        head += &format!("# It had ended after epoch {epoch}, and was continued.\n");
+    }
+    Ok(head + &own.to_toml()?)
+}
+
+/// Writes the model of a checkpoint, where there is one that is not there yet.
+fn restore(path: &Path, model: &[u8]) -> Result<()> {
+    if model.is_empty() || file::is_file(path, model) {
+        return Ok(());
+    }
+    file::write(path, model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_checkpoint_comes_with_the_first_minute() {
+        let [minute, ten] = [60, 600].map(Duration::from_secs);
+        assert!(is_due(minute, true, ten) && !is_due(minute, false, ten));
+        assert!(!is_due(minute - Duration::from_millis(1), true, ten));
+        assert!(is_due(ten, false, ten));
+        let second = Duration::from_secs(1);
+        assert!(is_due(second, true, second) && is_due(second, false, second));
+    }
+}
