@@ -11,9 +11,9 @@ use crate::{Error, Result, limits, regular};
 /// compressed.
 ///
 /// # Errors
-/// As [`regular::open`], and for a file that cannot be read.
+/// As [`regular::open`], for a file of more than [`limits::DATA_SET`], and for one that cannot be read.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let (file, size) = regular::open(path)?;
+    let (file, size) = regular::open_within(path, limits::DATA_SET)?;
     unpack(BufReader::new(file), size).map_err(|source| Error::file(path, source))
 }
 

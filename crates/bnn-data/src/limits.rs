@@ -12,6 +12,9 @@ pub const IMAGE_FILE: u64 = 64 << 20;
 /// The most bytes of a name in an archive, with what is said beside it: 64 KiB.
 pub const NAME: u64 = 64 << 10;
 
+/// The most bytes of zeros in a row between the members of an archive, and behind the last one: 64 MiB.
+pub const ZEROS: u64 = 64 << 20;
+
 /// What packed files may always unpack to: 1 GiB.
 const UNPACKED: u64 = 1 << 30;
 

@@ -23,6 +23,20 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
     Ok((File::open(path).map_err(failed)?, about.len()))
 }
 
+/// The same of a file of at most `most` bytes.
+///
+/// # Errors
+/// As [`open`], and for a larger file.
+pub fn open_within(path: &Path, most: u64) -> Result<(File, u64)> {
+    let (file, size) = open(path)?;
+    if size > most { Err(too_large(path, most)) } else { Ok((file, size)) }
+}
+
+fn too_large(path: &Path, most: u64) -> Error {
+    let why = format!("the file has more than the {most} bytes that such a file may have");
+    Error::file(path, IoError::new(ErrorKind::FileTooLarge, why))
+}
+
 /// Refuses what lies at a path that is to be written, unless it is a regular file, nothing, or a device,
 /// which answers at once and says itself what it does not take.
 ///
@@ -63,15 +77,8 @@ pub fn read_if<E: From<Error>>(
     most: u64,
     look: impl FnOnce(&[u8], u64) -> std::result::Result<(), E>,
 ) -> std::result::Result<Vec<u8>, E> {
-    let (mut file, size) = open(path)?;
+    let (mut file, size) = open_within(path, most)?;
     let failed = |source| Error::file(path, source);
-    let too_large = || {
-        let why = format!("the file has more than the {most} bytes that such a file may have");
-        failed(IoError::new(ErrorKind::FileTooLarge, why))
-    };
-    if size > most {
-        return Err(too_large().into());
-    }
     let mut bytes = Vec::new();
     file.by_ref().take(FIRST).read_to_end(&mut bytes).map_err(failed)?;
     look(&bytes, size)?;
@@ -79,7 +86,7 @@ pub fn read_if<E: From<Error>>(
     bytes.try_reserve_exact(rest as usize).map_err(|_| failed(ErrorKind::OutOfMemory.into()))?;
     // It may grow while it is read.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most { Err(too_large().into()) } else { Ok(bytes) }
+    if bytes.len() as u64 > most { Err(too_large(path, most).into()) } else { Ok(bytes) }
 }
 
 /// What something that is not a regular file is called.

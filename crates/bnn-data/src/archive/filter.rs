@@ -1,6 +1,6 @@
 //! What is taken of a folder or an archive, and what is left out for its name.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 /// First bytes that tell what a file is.
@@ -64,9 +64,13 @@ pub(crate) fn check_text(name: &[u8]) -> Result<(), String> {
     }
 }
 
-/// What was left out for its name, with how often that was met.
+/// What was left out for its name.
 #[derive(Debug, Default)]
-pub(crate) struct Strays(BTreeMap<String, usize>);
+pub(crate) struct Strays {
+    count: usize,
+    /// The first of their names in order, one more than are told: an archive may have any number.
+    names: BTreeSet<String>,
+}
 
 impl Strays {
     /// The place that a name stands for, its folders parted by `/`; none for a stray, which is counted,
@@ -78,18 +82,24 @@ impl Strays {
             .iter()
             .find(|name| name.starts_with('.') || STRAYS.contains(&&*name.to_lowercase()));
         if let Some(stray) = stray {
-            *self.0.entry(stray.to_string()).or_default() += 1;
+            self.count += 1;
+            if !self.names.contains(*stray) {
+                self.names.insert(stray.to_string());
+            }
+            if self.names.len() > TOLD + 1 {
+                self.names.pop_last();
+            }
         }
         (stray.is_none() && !names.is_empty()).then(|| names.join("/"))
     }
 
     /// A line that tells of them; none if there are none.
     pub(crate) fn note(&self) -> Option<String> {
-        let all: usize = self.0.values().sum();
-        let names = self.0.keys().take(TOLD).map(|name| format!("`{}`", name.escape_debug()));
+        let names = self.names.iter().take(TOLD).map(|name| format!("`{}`", name.escape_debug()));
         let names = names.collect::<Vec<_>>().join(", ");
-        let more = if self.0.len() > TOLD { " and others" } else { "" };
-        let what = if all == 1 { "file or folder" } else { "files and folders" };
-        (all > 0).then(|| format!("left out {all} {what} by their names: {names}{more}"))
+        let more = if self.names.len() > TOLD { " and others" } else { "" };
+        let what = if self.count == 1 { "file or folder" } else { "files and folders" };
+        (self.count > 0)
+            .then(|| format!("left out {} {what} by their names: {names}{more}", self.count))
     }
 }

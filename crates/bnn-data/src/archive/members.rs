@@ -101,6 +101,7 @@ impl<R: Read> Members<R> {
                     return self.end().map(|()| None);
                 }
                 self.next = self.source.offset;
+                self.check_zeros()?;
                 continue;
             }
             let mut header = Header::new_old();
@@ -115,6 +116,15 @@ impl<R: Read> Members<R> {
                 false => Err(self.no_header(at, whole)),
             };
         }
+    }
+
+    /// The end is filled up with some kB, and a file with holes has zeros without end.
+    fn check_zeros(&self) -> Parsed<()> {
+        if self.zeros > limits::ZEROS {
+            let why = format!("archive: more than {} bytes of zeros", limits::ZEROS);
+            return Err(Fault::Bad(self.source.offset - self.zeros, why));
+        }
+        Ok(())
     }
 
     /// Why a block that is not of zeros describes nothing.

@@ -97,6 +97,8 @@ impl Arrays<'_> {
                 self.unpacked(&mut inner).map_err(|fault| fault.within(at))?;
                 source.offset = end - inner.reader.into_inner().into_inner().limit();
             }
+            // A file with holes is full of them.
+            0 => return Err(Fault::Bad(at, "an element of type 0, which there is not".into())),
             _ => {}
         }
         if source.offset > end {
