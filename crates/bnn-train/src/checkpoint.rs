@@ -123,6 +123,8 @@ pub(crate) fn parse<B: TrainBackend>(
     let mut progress = header.progress;
     let (_, model) = file.tensor::<1, 1>("model", Dtype::U8).map_err(damaged)?;
     progress.model = model.map(|[byte]| byte).collect();
+    let asked = facts.asked(&progress);
+    asked.map_err(|why| Error::Checkpoint { path: path.into(), why })?;
     facts.check(&progress).map_err(|why| damaged(CoreError::format("progress", why)))?;
     Ok(Read { progress, verified: file.verified() })
 }

@@ -40,7 +40,7 @@ impl History {
         let line = lines(std::slice::from_ref(last));
         open.write_all(line.as_bytes()).map_err(|source| {
             self.open = None;
-            Error::file(&self.path, source)
+            Error::file(&self.path, file::remedied(source))
         })
     }
 
@@ -55,7 +55,7 @@ impl History {
     fn rewrite(&mut self, epochs: &[EpochReport]) -> Result<()> {
         file::write(&self.path, lines(epochs).as_bytes())?;
         let open = OpenOptions::new().append(true).open(&self.path);
-        self.open = Some(open.map_err(|source| Error::file(&self.path, source))?);
+        self.open = Some(open.map_err(|source| Error::file(&self.path, file::remedied(source)))?);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Mistakes that are kept.
 pub(crate) const WORST: usize = 20;
 
-/// A set of images as a network sees it.
+/// How a network classifies a set of images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Images by class (rows) and by the class they are taken for (columns).

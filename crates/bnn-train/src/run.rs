@@ -81,7 +81,7 @@ pub trait Observer {
     }
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 impl Observer for () {}
 
 /// Trains the network of a spec on a data set, and freezes it at its best epoch; a network with real
@@ -185,7 +185,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
     ) -> Result<(Self, Option<PathBuf>)> {
         spec.images.check(data)?;
         preprocess::check(&spec.preprocess, data)?;
-        check_memory(spec, data)?;
+        check_memory(spec, data, options)?;
         let identity = Identity::new(spec, data, backend.name(), seed)?;
         let mut net = Net::new(backend, spec, input(data), data.train.classes(), seed)?;
         let (mut progress, mut unverified, mut resumed) = (Progress::default(), None, false);
@@ -364,9 +364,10 @@ fn go_on_without(written: Result<()>, observer: &mut dyn Observer) -> Result<()>
 }
 
 /// A run takes no more memory than is free; the data set is there already, with what was fitted to it.
-fn check_memory(spec: &Spec, data: &Dataset) -> Result<()> {
+fn check_memory(spec: &Spec, data: &Dataset, options: &Options) -> Result<()> {
     let memory = Summary::new(spec, input(data), data.class_names())?.memory;
-    let needed = memory.total().saturating_sub(memory.whitenings);
+    let checkpoint = if options.out.is_some() { memory.checkpoint } else { 0 };
+    let needed = memory.total().saturating_add(checkpoint).saturating_sub(memory.whitenings);
     memory::check("this run", needed, "choose fewer or narrower layers, or a smaller batch")
 }
 

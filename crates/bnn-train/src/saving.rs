@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bnn_core::TrainBackend;
+use bnn_core::{TrainBackend, plain};
 use bnn_data::Dataset;
 
 use crate::folder::SPEC_HEAD;
@@ -129,7 +129,7 @@ pub(crate) fn spec_text(
     if i64::try_from(seed).is_ok() {
         own.seeds = vec![seed]; // TOML has no larger numbers
     }
-    let mut head = format!("{SPEC_HEAD}data {data}, seed {seed}, backend {backend}\n");
+    let mut head = format!("{SPEC_HEAD}data {}, seed {seed}, backend {backend}\n", plain(data));
     for epoch in continued {
         head += &format!("# It had ended after epoch {epoch}, and was continued.\n");
     }

@@ -38,9 +38,11 @@ impl Schedule {
         if self.halve_every == Some(0) {
             return refuse(".halve_every", "must be at least 1".into());
         }
-        // The first step and the last ones: between them, rates and their factors are monotonous.
-        let is_step = |rate: f64| [1, u64::MAX].map(|t| optimizer.step_size(rate, t));
-        let is_step = |rate: f64| rate > 0.0 && is_step(rate).iter().all(|step| step.is_normal());
+        // The factors that correct moments fall within the first steps, and rise to 1 then.
+        let times = || (1..=1000).chain([u64::MAX]);
+        let is_step = |rate: f64| {
+            rate > 0.0 && times().all(|time| optimizer.step_size(rate, time).is_normal())
+        };
         let why = |rate: f64| {
             format!(
                 "a rate of {rate:e} makes no steps in f32, which holds numbers from 1.2e-38 to \

@@ -52,14 +52,22 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Checks how far a run is, with all that it has reported.
-    pub fn check(&self, progress: &Progress) -> Checked {
-        let Progress { epochs, step, sums, model, judged, ends } = progress;
+    /// Checks that as many epochs are asked for as are done, or more.
+    pub fn asked(&self, Progress { epochs, step, .. }: &Progress) -> Checked {
         let (done, last) = (epochs.len(), self.spec.last_epoch());
         ensure(done < last || done == last && *step == 0, || {
             let steps = if *step == 0 { String::new() } else { format!(" and {step} steps") };
-            format!("{done} epochs{steps} are done, and {last} epochs asked for: ask for more")
-        })?;
+            format!(
+                "{done} epochs{steps} are done, and {last} epochs asked for: ask for more with --epochs, \
+                 or name another folder with --out"
+            )
+        })
+    }
+
+    /// Checks how far a run is, with all that it has reported.
+    pub fn check(&self, progress: &Progress) -> Checked {
+        let Progress { epochs, step, sums, model, judged, ends } = progress;
+        let done = epochs.len();
         ensure(*step <= self.steps, || format!("step {step} of an epoch of {}", self.steps))?;
         let ascend = ends.is_sorted_by(|a, b| a < b);
         ensure(ascend && ends.iter().all(|end| (1..=done).contains(end)), || {
@@ -161,7 +169,7 @@ impl<'a> Facts<'a> {
     /// The best network of the epochs that are done.
     fn model(&self, bytes: &[u8], done: usize) -> Checked {
         if done == 0 || !self.freezes {
-            return ensure(bytes.is_empty(), || "there can be none yet".into());
+            return ensure(bytes.is_empty(), || "unexpected: no epoch has made one".into());
         }
         let network = Frozen::from_bytes(bytes).map_err(|error| error.to_string())?;
         let fits = network.input == self.input && network.classes.len() == self.classes;

@@ -57,6 +57,7 @@ fn faults_are_named() {
             "mlp.toml: train.rate.from: a rate of NaN makes no steps in f32",
         ),
         ("from = 3e-3", "from = 1e-320", "train.rate.from: a rate of 1e-320 makes no steps in f32"),
+        ("from = 3e-3", "from = 5e-38", "train.rate.from: a rate of 5e-38 makes no steps in f32"),
         ("from = 3e-3", "from = 1e300", "train.rate.from: a rate of 1e300 makes no steps in f32"),
         ("from = 3e-3", "from = -1", "train.rate.from: a rate of -1e0 makes no steps"),
         ("to = 3e-4", "to = 1e-320", "train.rate.to: a rate of 1e-320 makes no steps in f32"),

@@ -18,7 +18,11 @@ pub fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize
     let Dataset { name, train, validation, test, .. } = data;
     let Summary { layers, total, memory, .. } = summary;
     let (epochs, batch) = (spec.last_epoch(), spec.train.batch);
-    let frozen = |bytes: usize| format!("{} frozen", bytes_text(bytes as u64));
+    let model = summary.model_bytes.map(|bytes| format!("{} frozen", bytes_text(bytes as u64)));
+    let some = |bytes: u64, text: &dyn Fn(String) -> String| match bytes {
+        0 => String::new(),
+        bytes => text(bytes_text(bytes)),
+    };
     let weight_bits: usize = layers.iter().map(|layer| layer.weights * layer.weight_bits).sum();
     [
         layer_table::text(layers, &[], &[]),
@@ -29,16 +33,17 @@ pub fn announcement(spec: &Spec, data: &Dataset, summary: &Summary, steps: usize
             count(2 * summary.norm_channels),
         ),
         format!("operations  {} per image", layer_table::operations(total)),
-        format!("model       {}", summary.model_bytes.map_or_else(|| format!("none: {UNFROZEN}"), frozen)),
+        format!("model       {}", model.unwrap_or_else(|| format!("none: {UNFROZEN}"))),
         format!(
-            "memory      about {} (weights {}, optimizer {}, activations {}{}), {} more for a checkpoint{}",
+            "memory      about {} (weights {}, optimizer {}, activations {}{}), {} more for a \
+             checkpoint{}",
             bytes_text(memory.total()),
             bytes_text(memory.weights),
             bytes_text(memory.optimizer),
             bytes_text(memory.activations),
-            if memory.whitenings == 0 { String::new() } else { format!(", zca {}", bytes_text(memory.whitenings)) },
+            some(memory.whitenings, &|bytes| format!(", zca {bytes}")),
             bytes_text(memory.checkpoint),
-            if memory.fit == 0 { String::new() } else { format!("; {} before, to fit zca", bytes_text(memory.fit)) },
+            some(memory.fit, &|bytes| format!("; {bytes} before, to fit zca")),
         ),
         format!(
             "images      {name}: {} to train, {} to validate, {} to test{}",

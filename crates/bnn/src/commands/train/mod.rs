@@ -53,8 +53,8 @@ pub struct Args {
     /// Data set; the spec's first by default.
     #[arg(long, value_name = "NAME")]
     data: Option<String>,
-    /// Seed of weights, order and noise; the spec's first by default.
-    #[arg(long)]
+    /// Seed of weights, order and noise, as large as TOML has numbers; the spec's first by default.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Folder of the run; made if it is not there.
     #[arg(long, value_name = "DIR", default_value = "runs/latest")]
@@ -147,7 +147,7 @@ fn check_memory(
         }
     }
     let remedy = "choose fewer or narrower layers, or a smaller batch";
-    Ok(memory::check("this", memory.total(), remedy)?)
+    Ok(memory::check("this", memory.total().saturating_add(memory.checkpoint), remedy)?)
 }
 
 /// Does to the images what the spec says.
