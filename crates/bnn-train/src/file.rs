@@ -56,6 +56,14 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
+/// Refuses what lies where a file is to be written, unless that can be replaced.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn check_place(path: &Path) -> Result<()> {
+    regular::check(path).map_err(of_data)
+}
+
 /// Writes a file beside its place, and moves it there once it is on disk: whatever happens, the old
 /// file or the new one is there, whole.
 ///
@@ -74,7 +82,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write`].
 pub(crate) fn write_by(part: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    regular::check(part).map_err(of_data)?; // a pipe would wait for a reader
+    check_place(part)?; // a pipe would wait for a reader
     let write = || {
         let mut file = File::create(part)?;
         file.write_all(bytes)?;
@@ -124,7 +132,7 @@ pub(crate) fn part(path: &Path) -> PathBuf {
 /// # Errors
 /// [`Error::File`].
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
-    regular::check(path).map_err(of_data)?;
+    check_place(path)?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     file.map_err(|source| Error::file(path, remedied(source)))
 }

@@ -79,7 +79,7 @@ impl Folder {
     /// [`Error::Checkpoint`] if a new run would destroy an interrupted one, or if a finished one is
     /// to be resumed; [`Error::Occupied`] if a new run would destroy a finished one; [`Error::Spec`] for
     /// both `resume` and `force`; [`Error::File`] where the system cannot tell what is there, and where
-    /// folders lie in the way of files.
+    /// folders or pipes lie in the way of files.
     pub fn goes_on(&self, resume: bool, force: bool) -> Result<bool> {
         self.check_places()?;
         if resume && force {
@@ -111,15 +111,10 @@ impl Folder {
 
     /// What could not be replaced at the end is told before the run.
     fn check_places(&self) -> Result<()> {
-        let mut paths = FILES.iter().map(|name| self.path.join(name));
-        match paths.find(|path| path.is_dir()) {
-            None => Ok(()),
-            Some(path) => {
-                let why = "a folder lies where the run would write a file; remove it, or name another \
-                           folder with --out";
-                Err(Error::file(path, std::io::Error::new(ErrorKind::IsADirectory, why)))
-            }
-        }
+        FILES.iter().map(|name| self.path.join(name)).try_for_each(|path| {
+            file::check_place(&file::part(&path))?;
+            file::check_place(&path)
+        })
     }
 
     /// What a run that has ended leaves, of that what is there.

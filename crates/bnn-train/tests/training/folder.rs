@@ -1,7 +1,7 @@
 //! What a run leaves in its folder, what it refuses to replace, and what it does where it cannot write.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bnn_core::Reference;
 use bnn_train::{
@@ -29,9 +29,19 @@ fn names(folder: &Path) -> Vec<String> {
 struct Hears {
     troubles: Vec<String>,
     fails_at_end: bool,
+    /// A folder that is made with the first step, in the way of a file: it stands for a disk that has
+    /// no more room.
+    block: Option<PathBuf>,
 }
 
 impl Observer for Hears {
+    fn step(&mut self, epoch: usize, step: usize, _: usize) -> bool {
+        if let (1, 1, Some(block)) = (epoch, step, &self.block) {
+            fs::create_dir(block).unwrap();
+        }
+        true
+    }
+
     fn trouble(&mut self, error: &Error) {
         self.troubles.push(error.to_string());
     }
@@ -189,19 +199,13 @@ fn what_a_killed_run_left_half_written_goes_with_the_end_of_the_next() {
     assert_eq!(names(folder.path()), [HISTORY_FILE, MODEL_FILE, SPEC_FILE]);
 }
 
-/// A folder in the way of a file stands for a disk without room for it.
-fn blocked(folder: &Path, name: &str) -> std::path::PathBuf {
-    let path = folder.join(format!("{name}.part"));
-    fs::create_dir(&path).unwrap();
-    path
-}
-
 #[test]
 fn a_run_goes_on_without_a_checkpoint_that_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let whole = train(&sign(), &options(None));
-    let (options, mut hears) = (options(Some(folder.path())), Hears::default());
-    let block = blocked(folder.path(), CHECKPOINT_FILE);
+    let (options, block) =
+        (options(Some(folder.path())), folder.path().join("checkpoint.safetensors.part"));
+    let mut hears = Hears { block: Some(block.clone()), ..Hears::default() };
     let error = run(&Reference, &sign(), &bars(), 1, &options, &mut hears).unwrap_err();
     // What cannot be removed at the end is told, after all is saved.
     assert!(error.to_string().contains("checkpoint.safetensors.part"), "{error}");
@@ -215,11 +219,12 @@ fn a_run_goes_on_without_a_checkpoint_that_cannot_be_written() {
 fn a_model_that_cannot_be_written_fails_the_run_at_its_end_and_it_goes_on_from_its_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let whole = train(&sign(), &options(None));
-    let (mut options, mut hears) = (options(Some(folder.path())), Hears::default());
-    let block = blocked(folder.path(), MODEL_FILE);
+    let (mut options, block) =
+        (options(Some(folder.path())), folder.path().join("model.safetensors.part"));
+    let mut hears = Hears { block: Some(block.clone()), ..Hears::default() };
     let error = run(&Reference, &sign(), &bars(), 1, &options, &mut hears).unwrap_err();
     let model = folder.path().join(MODEL_FILE);
-    assert!(matches!(&error, Error::File { path, .. } if *path == model), "{error}");
+    assert!(matches!(&error, Error::File { path, .. } if *path == block), "{error}");
     assert!(folder.path().join(CHECKPOINT_FILE).exists() && !model.exists());
     fs::remove_dir(block).unwrap();
     options.resume = true;

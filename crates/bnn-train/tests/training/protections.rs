@@ -82,7 +82,8 @@ fn a_run_that_takes_more_memory_than_any_machine_has_is_refused_before_it_is_bui
     let layers = vec!["\"dense 65535\""; 2000].join(", ");
     let mut spec = sign(&format!("[{layers}, \"dense 10\"]"));
     spec.train.batch = 100;
-    let images = || Images::new((1, 1, 1), 10, vec![0; 100], vec![0; 100]).unwrap();
+    let labels: Vec<u8> = (0..100).map(|image| image % 10).collect();
+    let images = || Images::new((1, 1, 1), 10, vec![0; 100], labels.clone()).unwrap();
     let error = refused(&spec, &Dataset::new("dots", images(), images(), images()));
     if !std::path::Path::new("/proc/meminfo").exists() {
         println!("SKIPPED a run of too much memory: this system does not tell what is free");

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use bnn_core::{Grid, Input};
 use bnn_data::picture::{Resize, Rules};
-use bnn_train::Summary;
 use bnn_train::cost::{LayerCost, Traffic, costs};
+use bnn_train::{Spec, Summary};
 use serde_json::json;
 
 use crate::commands::{in_tier, read_spec};
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     let place = || args.spec.display().to_string();
     let data = &spec.data[0];
     let input = args.input.map_or_else(|| images(data, &spec.images.0), Ok).with_context(place)?;
-    let classes = (0..CLASSES).map(|class| class.to_string()).collect();
+    let classes = (0..classes(&spec)).map(|class| class.to_string()).collect();
     let layers = Summary::new(&spec, input, classes).with_context(place)?.layers;
     let costs = costs(&layers);
     if args.json {
@@ -83,6 +83,14 @@ fn totals(costs: &[LayerCost]) -> Table {
     total("in 8 bits", |cost| cost.int8);
     total("in f32", |cost| cost.f32);
     table
+}
+
+/// Classes of the data set of a spec; of a user's own images, as many as the network tells apart.
+fn classes(spec: &Spec) -> usize {
+    match (spec.data[0].as_str(), spec.net.blocks.last()) {
+        ("images", Some(last)) => last.outputs(),
+        _ => CLASSES,
+    }
 }
 
 /// The images that `rules` make of a data set, without reading it.

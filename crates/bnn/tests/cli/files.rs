@@ -125,6 +125,8 @@ fn pipes_in_the_folder_of_a_run_are_refused() {
     desk.fails("train tiny.toml --out part", 1, &["model.safetensors.part: ", why]);
     desk.pipe("run/checkpoint.safetensors");
     desk.fails("train tiny.toml --out run --resume", 1, &["checkpoint.safetensors: ", why]);
+    desk.pipe("spec/spec.toml");
+    desk.fails("train tiny.toml --out spec", 1, &["spec/spec.toml: ", why]);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn photos_become_what_the_model_was_trained_on() {
     desk.works("eval run/model.safetensors --data images --data-dir set");
     let inspected = desk.works("inspect run/model.safetensors");
     assert!(inspected.contains("alpha white, channels 1, resize 12 x 10 crop"), "{inspected}");
-    assert!(desk.works("cost photos.toml").starts_with("reads 10 x 12 x 1"));
+    assert!(desk.works("cost photos.toml").starts_with("reads images of 10 x 12 x 1 bytes"));
 }
 
 #[test]
