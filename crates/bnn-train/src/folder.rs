@@ -79,9 +79,10 @@ impl Folder {
     /// [`Error::Checkpoint`] if a new run would destroy an interrupted one, or if a finished one is
     /// to be resumed; [`Error::Occupied`] if a new run would destroy a finished one; [`Error::Spec`] for
     /// both `resume` and `force`; [`Error::File`] where the system cannot tell what is there, and where
-    /// folders or pipes lie in the way of files.
+    /// folders, pipes or a spec that no run has written lie in the way of files.
     pub fn goes_on(&self, resume: bool, force: bool) -> Result<bool> {
         self.check_places()?;
+        self.check_spec()?;
         if resume && force {
             return Err(Error::spec("--resume", "goes on from what --force replaces; want one"));
         }
@@ -149,17 +150,19 @@ impl Folder {
     }
 
     /// Writes the spec of the run that begins.
-    ///
-    /// # Errors
-    /// [`Error::File`] also if a spec lies there that no run has written.
     pub(crate) fn write_spec(&self, text: &str) -> Result<()> {
+        file::write(&self.path.join(SPEC_FILE), text.as_bytes())
+    }
+
+    /// A spec that no run has written is not replaced.
+    fn check_spec(&self) -> Result<()> {
         let path = self.path.join(SPEC_FILE);
         if file::is_there(&path)? && !is_of_run(&path)? {
             let why = "a spec of your own lies where the run would write its own; name another folder \
                        with --out";
             return Err(Error::file(path, std::io::Error::new(ErrorKind::AlreadyExists, why)));
         }
-        file::write(&path, text.as_bytes())
+        Ok(())
     }
 }
 

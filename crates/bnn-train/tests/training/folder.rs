@@ -126,9 +126,12 @@ fn a_spec_of_somebodys_own_is_not_replaced() {
     options.force = true;
     let own = folder.path().join(SPEC_FILE);
     fs::write(&own, "name = \"mine\"\n").unwrap();
+    let checkpoint = folder.path().join(CHECKPOINT_FILE);
+    fs::write(&checkpoint, "of an earlier run").unwrap();
     let error = run(&Reference, &sign(), &bars(), 1, &options, &mut ()).unwrap_err();
     assert!(matches!(&error, Error::File { path, .. } if *path == own), "{error}");
     assert_eq!(fs::read_to_string(&own).unwrap(), "name = \"mine\"\n");
+    assert_eq!(fs::read_to_string(&checkpoint).unwrap(), "of an earlier run");
 }
 
 /// Counts the lines of the history when an epoch is told, and ends the run in the third epoch.
