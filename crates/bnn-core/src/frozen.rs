@@ -169,7 +169,7 @@ impl Frozen {
     /// # Errors
     /// As [`Frozen::check`].
     pub fn work(&self) -> Result<Work> {
-        let (mut input, mut scale) = (self.first_input()?, BYTE_SCALE);
+        let (mut input, mut scale) = (first_input(self.input, self.first_gather())?, BYTE_SCALE);
         let mut work = Work::default();
         for (index, block) in self.hidden.iter().enumerate() {
             input = block.check(&input, &mut work).map_err(at(&format!("hidden.{index}")))?;
@@ -178,49 +178,47 @@ impl Frozen {
         let classes = self.output.check(&input, scale, &mut work).map_err(at("output"))?;
         check_steps("images", &self.images)?;
         self.preprocess.as_ref().map_or(Ok(()), Preprocess::check)?;
-        self.check_classes(classes)?;
+        check_classes(&self.classes, classes)?;
         Ok(work)
     }
+}
 
-    /// The bytes of an image, as the first layer reads them.
-    fn first_input(&self) -> Result<Flow> {
-        let Input { grid, channels } = self.input;
-        let bytes = grid.height.checked_mul(grid.width).and_then(|area| area.checked_mul(channels));
-        let Some(bytes) = bytes else {
-            return Err(Error::format("input", "an image of more bytes than any memory has"));
-        };
-        if bytes == 0 {
-            return Err(Error::format("input", "an image without a byte"));
-        }
-        let pixels = matches!(self.first_gather(), Gather::Patches { .. });
-        let rows = if pixels { grid.pixels() } else { 1 };
-        Ok(Flow { rows, channels: bytes / rows, planes: 8, bound: 255 })
+/// The bytes of an image, as a first layer reads them.
+pub(crate) fn first_input(Input { grid, channels }: Input, gather: &Gather) -> Result<Flow> {
+    let bytes = grid.height.checked_mul(grid.width).and_then(|area| area.checked_mul(channels));
+    let Some(bytes) = bytes else {
+        return Err(Error::format("input", "an image of more bytes than any memory has"));
+    };
+    if bytes == 0 {
+        return Err(Error::format("input", "an image without a byte"));
     }
+    let rows = if matches!(gather, Gather::Patches { .. }) { grid.pixels() } else { 1 };
+    Ok(Flow { rows, channels: bytes / rows, planes: 8, bound: 255 })
+}
 
-    /// Names of classes are printed, and a file may hold any number of them.
-    fn check_classes(&self, scores: usize) -> Result<()> {
-        let refused = |why: String| Err(Error::format("classes", why));
-        if self.classes.len() != scores {
-            return refused(format!("{} names for {scores} scores", self.classes.len()));
-        }
-        if self.classes.len() > MOST_CLASSES {
-            return refused(format!("{scores} of them, where {MOST_CLASSES} are the most"));
-        }
-        for name in &self.classes {
-            if name.len() > MOST_NAME {
-                return refused(format!(
-                    "a name of {} bytes, where {MOST_NAME} are the most",
-                    name.len()
-                ));
-            }
-            if !is_plain_text(name) {
-                return refused(format!(
-                    "the name {name:?} has characters that control a terminal; choose another name"
-                ));
-            }
-        }
-        Ok(())
+/// Checks names of classes: they are printed, and a file may hold any number of them.
+pub(crate) fn check_classes(classes: &[String], scores: usize) -> Result<()> {
+    let refused = |why: String| Err(Error::format("classes", why));
+    if classes.len() != scores {
+        return refused(format!("{} names for {scores} scores", classes.len()));
     }
+    if classes.len() > MOST_CLASSES {
+        return refused(format!("{scores} of them, where {MOST_CLASSES} are the most"));
+    }
+    for name in classes {
+        if name.len() > MOST_NAME {
+            return refused(format!(
+                "a name of {} bytes, where {MOST_NAME} are the most",
+                name.len()
+            ));
+        }
+        if !is_plain_text(name) {
+            return refused(format!(
+                "the name {name:?} has characters that control a terminal; choose another name"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Preprocess {
@@ -353,7 +351,7 @@ fn check_steps(place: &str, steps: &[String]) -> Result<()> {
 }
 
 /// Says in which layer an error lies.
-fn at(place: &str) -> impl Fn(Error) -> Error + '_ {
+pub(crate) fn at(place: &str) -> impl Fn(Error) -> Error + '_ {
     move |error| Error::format(place, error)
 }
 

@@ -3,7 +3,9 @@
 use safetensors::Dtype;
 
 use crate::format::{Header, HiddenHeader, KIND, OutputHeader, PlanesHeader};
-use crate::{Gather, Input, Levels, Pool, Preprocess, Result, WORD, envelope};
+use crate::frozen::{at, check_classes, first_input};
+use crate::work::Flow;
+use crate::{Gather, Input, Levels, Pool, Preprocess, Result, WORD, Work, envelope};
 
 /// What a [`Frozen`](crate::Frozen) network will be, as far as its size depends on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +36,24 @@ pub struct LayerOutline {
 }
 
 impl Outline {
+    /// Checks what [`Frozen::check`](crate::Frozen::check) will ask of the network and training cannot
+    /// change: names of classes, and what an image costs.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) naming the layer and what is wrong with it.
+    pub fn check(&self) -> Result<Work> {
+        let mut work = Work::default();
+        let first = self.hidden.first().map_or(&self.output, |(layer, ..)| layer);
+        let mut input = first_input(self.input, &first.gather)?;
+        for (index, (layer, levels, pool)) in self.hidden.iter().enumerate() {
+            let code = layer.check(&input, Some((levels, *pool)), &mut work);
+            input = code.map_err(at(&format!("hidden.{index}")))?;
+        }
+        let scores = self.output.check(&input, None, &mut work).map_err(at("output"))?;
+        check_classes(&self.classes, scores.channels)?;
+        Ok(work)
+    }
+
     /// Bytes of the file that [`Frozen::to_bytes`](crate::Frozen::to_bytes) makes of such a network;
     /// takes the memory of its header alone.
     ///
@@ -61,6 +81,28 @@ impl Outline {
 }
 
 impl LayerOutline {
+    /// What leaves the layer, given its input; its cost is added.
+    fn check(
+        &self,
+        input: &Flow,
+        code: Option<(&Levels, Option<Pool>)>,
+        work: &mut Work,
+    ) -> Result<Flow> {
+        let planes = self.weights.weights().len();
+        let sums = self.gather.product_shape((input.rows, input.channels), self.shape)?;
+        let layer = (planes, self.shape.1);
+        let Some((levels, pool)) = code else {
+            work.add(input, layer, sums, None)?;
+            return Ok(Flow { rows: sums.0, channels: sums.1, ..*input });
+        };
+        let mut output = Flow::code(sums.0, sums.1, levels);
+        if let Some(Pool { grid, window }) = pool {
+            output.rows = window.positions(grid)?.pixels();
+        }
+        work.add(input, layer, sums, Some((&output, pool.map(|pool| pool.window))))?;
+        Ok(output)
+    }
+
     /// The header of the weights; adds their planes to the tensors.
     fn planes(&self, place: &str, tensors: &mut Vec<(String, Dtype, Vec<usize>)>) -> PlanesHeader {
         let (rows, columns) = self.shape;

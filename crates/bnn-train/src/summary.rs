@@ -346,6 +346,7 @@ fn model_bytes(
         let (steps, digest) = (spec.preprocess.clone().into(), "0".repeat(64));
         outline.preprocess = Some(Preprocess { steps, limit: 1.5, digest });
     }
+    outline.check()?;
     outline.file_bytes().map(Some)
 }
 

@@ -45,6 +45,20 @@ const CONVNET: &str = r#"
     "dense 1024", "dense 1024", "dense 10""#;
 
 #[test]
+fn what_no_model_file_may_be_is_refused_before_it_is_trained() {
+    let refused = |blocks: &str, side: usize, class: &str| {
+        let input = Input { grid: Grid { height: side, width: side }, channels: 1 };
+        let classes = (0..10).map(|number| format!("{class}{number}")).collect();
+        Summary::new(&spec(blocks, "sign", "sign"), input, classes).unwrap_err().to_string()
+    };
+    // Sums of 2^30 bytes, and a code beside them.
+    let wide = refused(r#""conv 256 kernel 3 pad 1", "dense 10""#, 1024, "");
+    assert!(wide.contains("hidden.0") && wide.contains("more than 2^30 bytes per image"), "{wide}");
+    let turned = refused(MLP, 28, "ant\u{200f}");
+    assert!(turned.contains("characters that control a terminal"), "{turned}");
+}
+
+#[test]
 fn the_mnist_mlp_has_the_papers_numbers() {
     let mlp = summary(MLP, 28, 1);
     assert_eq!(mlp.total.weights, 36_806_656); // 784 * 4096 + 2 * 4096^2 + 4096 * 10

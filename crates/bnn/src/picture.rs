@@ -141,7 +141,8 @@ mod tests {
             let input = Input { grid: Grid { height: 1, width }, channels: 1 };
             format!("{:#}", decode(bytes, input, &Rules::default()).unwrap_err())
         };
-        for length in [0, 4, 20, whole.len() - 20] {
+        assert_eq!(why(&[], 2), "the file is empty");
+        for length in [4, 20, whole.len() - 20] {
             let why = why(&whole[..length], 2);
             assert!(why.starts_with("not a PNG image, or a damaged one: "), "{length}: {why}");
         }

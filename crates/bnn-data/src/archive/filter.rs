@@ -60,7 +60,7 @@ impl Filter {
 pub(crate) fn check_text(name: &[u8]) -> Result<(), String> {
     match std::str::from_utf8(name) {
         Ok(_) => Ok(()),
-        Err(_) => Err("the name is no text in UTF-8; rename it".into()),
+        Err(_) => Err("the name is not valid UTF-8; rename it".into()),
     }
 }
 

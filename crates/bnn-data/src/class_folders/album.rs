@@ -157,19 +157,20 @@ impl Kinds {
     /// The first picture that asks for a rule which is not there, and why.
     fn refused(&self, rules: &Rules) -> Option<(&str, String)> {
         let Self { grey, coloured, clear, .. } = self;
-        let text = self.text();
         if let (None, Some(place)) = (rules.alpha, &clear.first) {
             let why = format!(
-                "something shines through {} of the images ({text}); `alpha = \"white\"` or \
+                "something shines through {} of the images ({}); `alpha = \"white\"` or \
                  `alpha = \"black\"` in the table `[images]` of a spec puts them on a background",
                 clear.count,
+                self.text(),
             );
             return Some((place, why));
         }
         if let (None, Some(first), Some(other)) = (rules.channels, &grey.first, &coloured.first) {
             let why = format!(
-                "grey and coloured images are mixed ({text}; {first} is grey); `channels = 1` in the \
-                 table `[images]` of a spec makes all grey, `channels = 3` makes all coloured"
+                "grey and coloured images are mixed ({}; {first} is grey); `channels = 1` in the \
+                 table `[images]` of a spec makes all grey, `channels = 3` makes all coloured",
+                self.text(),
             );
             return Some((other, why));
         }

@@ -38,7 +38,8 @@ pub fn read(name: &str, path: &Path) -> Result<Dataset> {
 /// Files beside these folders are left out, and so are, wherever they lie, names that begin with a dot
 /// and what systems leave behind (`Thumbs.db`, `desktop.ini`, `__MACOSX`). A file has at most
 /// [`limits::IMAGE_FILE`] bytes, all have at most [`limits::DATA_SET`]. Pictures are decoded one at a time.
-/// [Notes](Dataset::notes) of the data set say of which kinds they are where these are mixed, and count what was left behind.
+/// [Notes](Dataset::notes) of the data set say of which kinds they are where these are mixed, and count
+/// what was left behind.
 ///
 /// # Errors
 /// [`Error::File`] if something cannot be read, [`Error::Damaged`] if the archive is cut off or

@@ -93,7 +93,7 @@ fn validation(train: &Classes, others: [Classes; 3]) -> Result<Option<Split>, Fa
     let mut named = SPLITS[2..].iter().zip(others).filter(|(_, classes)| !classes.is_empty());
     let Some((name, classes)) = named.next() else { return Ok(None) };
     if let Some((other, _)) = named.next() {
-        let why = format!("there is {name} already, to validate by; one of the two is too many");
+        let why = format!("there is {name} already, to validate by; keep only one of the two");
         return Err((other.to_string(), why));
     }
     check_classes(train, name, &classes)?;
@@ -114,7 +114,7 @@ fn check_classes(train: &Classes, name: &str, split: &Classes) -> Result<(), Fau
     }
     if let Some(class) = train.keys().find(|class| !split.contains_key(*class)) {
         let why = format!("train has this class, with {} images", train[class].len());
-        return Err((format!("{name}/{class}"), format!("the folder is absent, but {why}")));
+        return Err((format!("{name}/{class}"), format!("the folder is missing; {why}")));
     }
     let (count, most) = (train.len(), usize::from(u8::MAX) + 1);
     if count > most {

@@ -20,8 +20,9 @@ use crate::{Error, Result, limits, regular};
 
 /// The most pixels of a picture that is decoded.
 ///
-/// Memory stays below 10 bytes for each: the coefficients of a progressive JPEG take 6, and its colours
-/// 3; of a PNG with opacity there are 4, and 4 more while it is turned.
+/// Memory stays below 16 bytes for each: of a progressive JPEG, whose coefficients take 6 and whose colours
+/// 3, the colours are there twice while it is decoded again; of a PNG with opacity there are 4, and 4 more
+/// while it is turned.
 pub const MOST_PIXELS: usize = 100_000_000;
 
 /// The most pixels in a row or a column of a picture that is decoded; a JPEG cannot have more.

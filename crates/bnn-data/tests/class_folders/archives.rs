@@ -131,7 +131,7 @@ fn names_that_are_no_text_are_refused_in_folders_and_archives() {
         for result in results {
             let Err(Error::Entry { entry, why, .. }) = result else { panic!("{result:?}") };
             assert!(entry.starts_with("train/b") && entry.contains('\u{fffd}'), "{entry}");
-            assert_eq!(why, "the name is no text in UTF-8; rename it");
+            assert_eq!(why, "the name is not valid UTF-8; rename it");
         }
     }
 }

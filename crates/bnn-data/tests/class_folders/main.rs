@@ -164,7 +164,7 @@ fn a_folder_of_its_own_is_for_validation() {
         let dog = [more.clone(), vec![(place, grey(1))]].concat();
         refused(&dog, &format!("{name}/dog"), "train has no such class, but the 3 classes");
         more.retain(|(place, _)| !place.starts_with(&format!("{name}/bee")));
-        refused(&more, &format!("{name}/bee"), "the folder is absent, but train has this class");
+        refused(&more, &format!("{name}/bee"), "the folder is missing; train has this class");
     }
     let mut both = files();
     for name in ["val", "valid"] {

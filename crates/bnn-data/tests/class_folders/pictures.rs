@@ -90,6 +90,22 @@ fn a_jpeg_ends_where_its_data_do() {
     }
 }
 
+/// The same pixels as [`QUARTERS`], in ten scans.
+const PROGRESSIVE: &[u8] = include_bytes!("../pictures/progressive.jpg");
+
+#[test]
+fn a_jpeg_without_its_last_scans_is_refused() {
+    near(corners(&decoded(PROGRESSIVE).unwrap()), [RED, GREEN, BLUE, WHITE]);
+    let is_scan = |at: &usize| PROGRESSIVE[*at..].starts_with(&[0xff, 0xda]);
+    let scans: Vec<_> = (0..PROGRESSIVE.len()).filter(is_scan).collect();
+    assert_eq!(scans.len(), 10);
+    for scan in &scans[1..] {
+        let cut = [&PROGRESSIVE[..*scan], &[0xff, 0xd9]].concat();
+        let error = decoded(&cut).unwrap_err().to_string();
+        assert!(error.contains("some of its scans are absent"), "{error}");
+    }
+}
+
 /// Files of which one is replaced, as `rules` make them.
 fn made(place: &str, file: &[u8], rules: Rules) -> Result<Dataset, Error> {
     class_folders::read_as("set", folder(&with(place, file)).path(), &rules)

@@ -27,7 +27,7 @@ const TOP: usize = 3;
 /// A model that was trained on preprocessed images is given its images preprocessed alike; if they
 /// were whitened, the file `preprocess-DIGEST.safetensors` that the model names must lie beside it.
 ///
-/// Photos are turned upright as cameras say. A model that was trained with a table `[images]` in its spec
+/// Photos are turned upright by their EXIF orientation. A model that was trained with a table `[images]` in its spec
 /// has pictures resized, made grey or coloured, and put on a background as that says. Otherwise images
 /// must have the size that it reads; grey stands for colours of equal parts, but colours are not turned
 /// into grey, nor is transparency filled in.

@@ -37,7 +37,7 @@ pub fn text(spec: &Path) -> Result<String> {
     };
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Error::spec(place, format!("no text in UTF-8 from byte {at} on, and so no spec")).into()
+        Error::spec(place, format!("not valid UTF-8 from byte {at} on")).into()
     })
 }
 

@@ -111,7 +111,7 @@ fn broken_specs_are_refused() {
     let desk = Desk::new();
     desk.refuses("batch = 50", "batch = 50\nbach = 3", &["bad.toml", "bach"]);
     desk.write("bytes.toml", b"name = \"\xff\"");
-    desk.fails("train bytes.toml", 2, &["bytes.toml: no text in UTF-8 from byte 8 on"]);
+    desk.fails("train bytes.toml", 2, &["bytes.toml: not valid UTF-8 from byte 8 on"]);
     desk.refuses("batch = 50", "batch = 0", &["bad.toml", "batch"]);
     desk.refuses("batch = 50", "batch = \"fifty\"", &["bad.toml", "batch"]);
     desk.refuses("from = 3e-3", "from = nan", &["bad.toml", "rate"]);

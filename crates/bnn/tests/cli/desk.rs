@@ -62,8 +62,8 @@ impl Desk {
     pub fn fails(&self, line: &str, code: i32, words: &[&str]) {
         let out = self.bnn(line).assert().code(code);
         let said = String::from_utf8(out.get_output().stderr.clone()).unwrap();
-        let behind_notes = said.split_inclusive('\n').skip_while(|line| line.starts_with("note: "));
-        let error: String = behind_notes.collect();
+        let is_no_error = |line: &&str| line.starts_with("note: ") || line.starts_with("warning: ");
+        let error: String = said.split_inclusive('\n').skip_while(is_no_error).collect();
         assert!(error.starts_with("error: ") && !error.contains("panicked"), "{error}");
         for word in words {
             assert!(error.contains(word), "`{word}` is not in: {error}");

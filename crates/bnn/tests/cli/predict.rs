@@ -186,7 +186,7 @@ fn photos_become_what_the_model_was_trained_on() {
     for (line, scores) in lines.iter().zip(scores.rows()) {
         for told in line["scores"].as_array().unwrap() {
             let class = network.classes.iter().position(|class| *class == told["class"]).unwrap();
-            assert_eq!(told["score"].as_f64().unwrap(), f64::from(scores[class]), "{line}");
+            assert_eq!(told["score"].as_f64().unwrap() as f32, scores[class], "{line}");
         }
     }
     desk.works("eval run/model.safetensors --data images --data-dir set");
