@@ -6,7 +6,7 @@ use super::shelf::Split;
 use crate::archive::Entry;
 use crate::images::Images;
 use crate::picture::{self, Image, Picture, Rules, Size};
-use crate::{Error, Result};
+use crate::{Error, Result, limits};
 
 /// The most pixels in a row or a column of images that keep their size.
 const LIMIT: usize = 1024;
@@ -18,6 +18,8 @@ pub(super) struct Album<'a> {
     rules: &'a Rules,
     /// Size and place of the first image.
     first: Option<(Size, String)>,
+    /// Bytes of all images so far: a small file may be a large picture.
+    bytes: u64,
     kinds: Kinds,
 }
 
@@ -43,7 +45,7 @@ struct Kinds {
 
 impl<'a> Album<'a> {
     pub(super) fn new(path: &Path, classes: usize, rules: &'a Rules) -> Self {
-        Self { path: path.into(), classes, rules, first: None, kinds: Kinds::default() }
+        Self { path: path.into(), classes, rules, first: None, bytes: 0, kinds: Kinds::default() }
     }
 
     /// Pixels and labels of a split, the classes taking turns.
@@ -80,7 +82,16 @@ impl<'a> Album<'a> {
                  in the table `[images]` of a spec makes them alike"
             )));
         }
-        let reserved = pixels.try_reserve_exact(left.saturating_mul(bytes.len()));
+        let want = left.saturating_mul(bytes.len());
+        if self.bytes.saturating_add(want as u64) > limits::DATA_SET {
+            let most = limits::DATA_SET;
+            return Err(refuse(format!(
+                "{left} images of {size}, this one the first, take the data set beyond {most} bytes, \
+                 its limit; take fewer, or `resize` them in the table `[images]` of a spec"
+            )));
+        }
+        self.bytes += bytes.len() as u64;
+        let reserved = pixels.try_reserve_exact(want);
         reserved.map_err(|_| refuse(format!("no memory for {left} images of {size}")))?;
         pixels.extend(bytes);
         Ok(())

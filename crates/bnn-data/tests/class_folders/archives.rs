@@ -58,6 +58,24 @@ fn archives_that_cat_has_joined_are_one() {
 }
 
 #[test]
+fn small_files_of_large_pictures_stop_at_the_limit_of_a_data_set() {
+    let mut black = Vec::new();
+    let mut encoder = Encoder::new(&mut black, 1024, 1024);
+    encoder.set_color(ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&vec![0; 3 << 20]).unwrap();
+    assert!(black.len() < 16 << 10);
+    // A tenth of them is for validation.
+    let place = |set, class, number| (format!("{set}/{class}/{number}.png"), black.clone());
+    let mut files: Files = (0..12_200).map(|number| place("train", "ant", number)).collect();
+    files.extend([place("train", "bee", 0), place("train", "bee", 1)]);
+    files.extend([place("test", "ant", 0), place("test", "bee", 0)]);
+    let error = read(&archive(&files)).unwrap_err().to_string();
+    let want = "train/ant/0.png: 10981 images of 1024 x 1024, this one the first, take the data set \
+                beyond 34359738368 bytes, its limit";
+    assert!(error.contains(want), "{error}");
+}
+
+#[test]
 fn long_names_are_read_in_either_way() {
     let long = format!("train/ant/{}.png", "n".repeat(150));
     let want = read(&archive(&with(&long, &grey(9)))).unwrap();
