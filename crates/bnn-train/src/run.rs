@@ -18,7 +18,7 @@ use crate::report::{EpochReport, Outcome, best};
 use crate::saving::{Saving, make_way, spec_text};
 use crate::sound::Facts;
 use crate::spec::Spec;
-use crate::{Error, Result, Summary, memory, preprocess};
+use crate::{Error, Result, Summary, memory, preprocess, summary};
 
 /// Steps between readings of what the device tallied.
 const READ_EVERY: usize = 50;
@@ -123,7 +123,8 @@ pub fn run<B: FloatBackend>(
 /// # Errors
 /// [`Error::Spec`] if the spec is not sound or does not fit, if there are no images to choose the best
 /// epoch by or to judge it by, or if images that are not to be trained on were fitted to;
-/// [`Error::Data`] for training images of one class.
+/// [`Error::Data`] for training images of one class; [`Error::Backend`] for what no model may be
+/// ([`summary::check_model`]).
 pub fn trained_on(spec: &Spec, mut data: Dataset) -> Result<Dataset> {
     spec.check()?;
     spec.train.check_images(&data.train)?;
@@ -137,6 +138,7 @@ pub fn trained_on(spec: &Spec, mut data: Dataset) -> Result<Dataset> {
         take(samples, &mut data)?;
     }
     data.check_training()?;
+    summary::check_model(spec, input(&data), data.class_names())?;
     Ok(data)
 }
 

@@ -130,6 +130,7 @@ impl Summary {
         let forms = forms(spec, input, classes.len())?;
         let layers = form_layers(&forms)?;
         let total = Total::of(&layers);
+        let model = model(&forms, input, classes, spec);
         let norm_channels = layers.iter().map(|layer| layer.outputs).sum();
         Ok(Self {
             memory: Memory {
@@ -139,7 +140,7 @@ impl Summary {
             },
             total,
             norm_channels,
-            model_bytes: model_bytes(&forms, input, classes, spec)?,
+            model_bytes: model.as_ref().map(Outline::file_bytes).transpose()?,
             layers,
         })
     }
@@ -330,15 +331,24 @@ fn layer(
     })
 }
 
-/// Size of the frozen model's file; none where forms are not quantized.
-fn model_bytes(
-    forms: &[BlockForm],
-    input: Input,
-    classes: Vec<String>,
-    spec: &Spec,
-) -> bnn_core::Result<Option<usize>> {
+/// Checks what no frozen model may be and training cannot change: names of classes, and what an image
+/// costs ([`Outline::check`]).
+///
+/// # Errors
+/// [`Error::Spec`](crate::Error::Spec) for a network that does not fit its images;
+/// [`Error::Backend`](crate::Error::Backend) naming the layer that costs too much, or the class.
+pub fn check_model(spec: &Spec, input: Input, classes: Vec<String>) -> Result<()> {
+    let forms = forms(spec, input, classes.len())?;
+    if let Some(outline) = model(&forms, input, classes, spec) {
+        outline.check()?;
+    }
+    Ok(())
+}
+
+/// The frozen model; none where forms are not quantized.
+fn model(forms: &[BlockForm], input: Input, classes: Vec<String>, spec: &Spec) -> Option<Outline> {
     if !forms.iter().all(BlockForm::is_quantized) {
-        return Ok(None);
+        return None;
     }
     let mut outline = outline(forms, input, classes);
     outline.images = spec.images.0.into();
@@ -346,8 +356,7 @@ fn model_bytes(
         let (steps, digest) = (spec.preprocess.clone().into(), "0".repeat(64));
         outline.preprocess = Some(Preprocess { steps, limit: 1.5, digest });
     }
-    outline.check()?;
-    outline.file_bytes().map(Some)
+    Some(outline)
 }
 
 /// What training will make of these forms, which are all quantized.

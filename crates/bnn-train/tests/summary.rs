@@ -4,6 +4,7 @@
 use bnn_core::{Grid, Input, Reference};
 use bnn_data::Digits;
 use bnn_train::cost::{Traffic, costs};
+use bnn_train::summary::check_model;
 use bnn_train::{Options, Spec, Summary, run};
 
 fn spec(blocks: &str, weights: &str, activations: &str) -> Spec {
@@ -49,10 +50,11 @@ fn what_no_model_file_may_be_is_refused_before_it_is_trained() {
     let refused = |blocks: &str, side: usize, class: &str| {
         let input = Input { grid: Grid { height: side, width: side }, channels: 1 };
         let classes = (0..10).map(|number| format!("{class}{number}")).collect();
-        Summary::new(&spec(blocks, "sign", "sign"), input, classes).unwrap_err().to_string()
+        let spec = spec(blocks, "sign", "sign");
+        check_model(&spec, input, classes).unwrap_err().to_string()
     };
     // Sums of 2^30 bytes, and a code beside them.
-    let wide = refused(r#""conv 256 kernel 3 pad 1", "dense 10""#, 1024, "");
+    let wide = refused(r#""conv 256 kernel 3 pad 1 pool 64", "dense 10""#, 1024, "");
     assert!(wide.contains("hidden.0") && wide.contains("more than 2^30 bytes per image"), "{wide}");
     let turned = refused(MLP, 28, "ant\u{200f}");
     assert!(turned.contains("characters that control a terminal"), "{turned}");
