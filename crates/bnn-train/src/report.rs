@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::judged::Judged;
+use crate::{Error, Result};
 
 /// Loss and error over a set of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,18 @@ pub struct EpochReport {
 }
 
 impl EpochReport {
+    /// A loss that is no number ends the run, of so many steps an epoch, before it can get into a
+    /// checkpoint, whose JSON has none.
+    pub(crate) fn check_finite(&self, steps: usize) -> Result<()> {
+        let Self { epoch, validation, test, .. } = self;
+        for (of, loss) in [("validation", validation.loss), ("test", test.loss)] {
+            if !loss.is_finite() {
+                return Err(Error::Diverged { of, epoch: *epoch, first: 1, last: steps, loss });
+            }
+        }
+        Ok(())
+    }
+
     /// The epoch as one object, as it is in `history.jsonl` and in what `bnn train --json` prints.
     pub fn to_json(&self) -> Value {
         let Self { epoch, rate, train, validation, test, layers, seconds } = self;
@@ -118,6 +131,15 @@ mod tests {
         assert_eq!(of(&[(0.3, 0.1), (0.2, 0.3), (0.25, 0.0)]), 1, "by validation, not by test");
         assert_eq!(of(&[(0.2, 0.1), (0.3, 0.1), (0.2, 0.4), (0.4, 0.0)]), 2, "the later of equals");
         assert_eq!((of(&[(1.0, 1.0)]), of(&[])), (0, 0));
+    }
+
+    #[test]
+    fn losses_that_are_no_numbers_end_a_run() {
+        let epochs = epochs(&[(0.3, 0.1), (f64::NAN, 0.3), (0.25, f64::NEG_INFINITY)]);
+        let told = |at: usize| epochs[at].check_finite(4).map_err(|error| error.to_string());
+        assert_eq!(told(0), Ok(()));
+        assert!(told(1).unwrap_err().contains("validation"));
+        assert!(told(2).unwrap_err().contains("test"));
     }
 
     #[test]

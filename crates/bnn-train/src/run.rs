@@ -296,7 +296,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
             layers: sums.layers(shapes.map(|(rows, columns)| rows * columns)),
             seconds: sums.seconds + self.epoch_started.elapsed().as_secs_f64(),
         };
-        check_finite(&report, steps)?;
+        report.check_finite(steps)?;
         self.progress.epochs.push(report.clone());
         let improved = best(&self.progress.epochs) + 1 == self.progress.epochs.len();
         if improved {
@@ -371,17 +371,6 @@ fn check_memory(spec: &Spec, data: &Dataset, options: &Options) -> Result<()> {
     let checkpoint = if options.out.is_some() { memory.checkpoint } else { 0 };
     let needed = memory.total().saturating_add(checkpoint).saturating_sub(memory.whitenings);
     memory::check("this run", needed, "choose fewer or narrower layers, or a smaller batch")
-}
-
-/// A loss that is no number ends the run before it can get into a checkpoint, whose JSON has none.
-fn check_finite(report: &EpochReport, steps: usize) -> Result<()> {
-    let EpochReport { epoch, validation, test, .. } = report;
-    for (of, loss) in [("validation", validation.loss), ("test", test.loss)] {
-        if !loss.is_finite() {
-            return Err(Error::Diverged { of, epoch: *epoch, first: 1, last: steps, loss });
-        }
-    }
-    Ok(())
 }
 
 /// The frozen network must be the one that was evaluated.

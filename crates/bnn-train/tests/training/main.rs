@@ -101,6 +101,23 @@ fn networks_learn_and_freeze_exactly() {
     }
 }
 
+#[test]
+fn the_model_is_that_of_the_best_epoch() {
+    let mut longer = spec(MLP, "activations = \"sign\"");
+    longer.train.epochs = 8;
+    let of =
+        |spec: &Spec, seed| run(&Reference, spec, &bars(), seed, &options(None), &mut ()).unwrap();
+    let whole = (0..20).map(|seed| (seed, of(&longer, seed)));
+    let is_early = |(_, outcome): &(u64, Outcome)| outcome.best().epoch < outcome.last().epoch;
+    let (seed, whole) =
+        whole.into_iter().find(is_early).expect("a run whose last epoch is not its best");
+    let until_best = Some(whole.best().epoch);
+    let mut shorter = longer.clone();
+    shorter.train.stop_after = until_best;
+    let stopped = of(&shorter, seed);
+    assert_eq!((stopped.last().epoch, stopped.model), (whole.best().epoch, whole.model));
+}
+
 /// What is real of weights and activations: nothing binarized, BinaryConnect, and the rest.
 const FLOATS: [(&str, &str, &str); 5] = [
     (MLP, "real", "hard-tanh"),

@@ -68,6 +68,13 @@ fn a_batch_of_one_image_is_refused_wherever_it_would_come() {
 }
 
 #[test]
+fn images_of_one_class_are_refused() {
+    let images = || Images::new((6, 6, 1), 10, vec![7; 3600], vec![3; 100]).unwrap();
+    let error = refused(&sign(MLP), &Dataset::new("threes", images(), bars().test, bars().test));
+    assert!(error.to_string().contains("of `threes` are of 1 class, `3`"), "{error}");
+}
+
+#[test]
 fn images_to_choose_and_to_judge_by_are_missed() {
     for what in ["validation", "test"] {
         let mut data = bars();
