@@ -149,9 +149,14 @@ impl Error {
     }
 }
 
-/// A text with its control characters spelled out.
+/// A text whose control characters, and those that turn the direction of writing or break lines, are
+/// spelled out, as by `bnn_core::plain`.
 fn plain(text: &str) -> String {
-    let spell = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    let moves = |c: char| {
+        let turns = matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        c.is_control() || turns
+    };
+    let spell = |c: char| if moves(c) { c.escape_default().to_string() } else { c.into() };
     text.chars().map(spell).collect()
 }
 
@@ -162,5 +167,16 @@ fn list(folders: &[PathBuf]) -> String {
         "any folder, as none is named and there is no home".into()
     } else {
         folders
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_entries_move_no_cursor() {
+        let error = Error::entry(Path::new("a.tar"), "\u{1b}[2J\u{202e}gpj", "貓 is bad\n".into());
+        assert_eq!(error.to_string(), r"a.tar, \u{1b}[2J\u{202e}gpj: 貓 is bad\n");
     }
 }

@@ -18,9 +18,12 @@ pub const FIRST: u64 = 16;
 /// [`Error::File`] if nothing lies there, if it cannot be opened, or if it is not a regular file.
 pub fn open(path: &Path) -> Result<(File, u64)> {
     let failed = |source| Error::file(path, source);
-    let about = path.metadata().map_err(failed)?;
+    check_kind(path, &path.metadata().map_err(failed)?)?;
+    let file = File::open(path).map_err(failed)?;
+    // Another file may have taken its place since.
+    let about = file.metadata().map_err(failed)?;
     check_kind(path, &about)?;
-    Ok((File::open(path).map_err(failed)?, about.len()))
+    Ok((file, about.len()))
 }
 
 /// The same of a file of at most `most` bytes.

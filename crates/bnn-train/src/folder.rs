@@ -97,7 +97,7 @@ impl Folder {
                 "this is the state of a run; go on from it with --resume, name another folder with \
                  --out, or replace that run with --force",
             ),
-            (true, false) if finished.iter().any(|&name| name != HISTORY_FILE) => refused(
+            (true, false) if !finished.is_empty() => refused(
                 self.path.join(finished[0]),
                 "this run has ended and left no checkpoint to go on from, as --keep-checkpoint would; \
                  train it anew with --force in place of --resume, or name another folder with --out",
@@ -122,22 +122,21 @@ impl Folder {
     fn finished(&self) -> Result<Vec<&'static str>> {
         let mut there = Vec::new();
         for name in [MODEL_FILE, EVALUATION_FILE, HISTORY_FILE] {
-            let path = self.path.join(name);
-            // A run that was killed in its first epoch has no history yet.
-            let told = || path.metadata().is_ok_and(|about| about.len() > 0);
-            if file::is_there(&path)? && (name != HISTORY_FILE || told()) {
+            if file::is_there(&self.path.join(name))? {
                 there.push(name);
             }
         }
         Ok(there)
     }
 
-    /// Removes what is left of another run and would pass for a part of the one that begins; its model
-    /// stays until the new one replaces it, unless there will be none.
-    pub(crate) fn clear(&self, freezes: bool) -> Result<()> {
-        let model = (!freezes).then_some(MODEL_FILE);
-        let names = [CHECKPOINT_FILE, EVALUATION_FILE].into_iter().chain(model);
-        names.into_iter().try_for_each(|name| file::remove(&self.path.join(name)))
+    /// Removes what is left of another run and would pass for a part of the one that takes its place:
+    /// its checkpoint, unless that is `saved` anew, and its model, unless it is this one.
+    pub(crate) fn clear(&self, saved: bool, model: &[u8]) -> Result<()> {
+        file::remove(&self.path.join(EVALUATION_FILE))?;
+        if !saved {
+            file::remove(&self.checkpoint())?;
+        }
+        if file::is_file(&self.model(), model) { Ok(()) } else { file::remove(&self.model()) }
     }
 
     /// Removes what a run that has ended needs no more: what was half written, by a run that was killed,

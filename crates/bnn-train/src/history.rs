@@ -12,8 +12,9 @@ use crate::{Error, Result, file};
 #[derive(Debug)]
 pub(crate) struct History {
     path: PathBuf,
-    /// The file to add to; none where adding failed, so that it may end in half a line.
-    open: Option<File>,
+    /// The file to add to, and the number of its lines; none where adding failed, so that it may end in
+    /// half a line.
+    open: Option<(File, usize)>,
 }
 
 impl History {
@@ -29,33 +30,23 @@ impl History {
         Ok(history)
     }
 
-    /// Adds the last of the epochs; all, if an earlier one could not be added.
+    /// Adds those of the epochs that the file lacks.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn add(&mut self, epochs: &[EpochReport]) -> Result<()> {
-        let (Some(open), Some(last)) = (&mut self.open, epochs.last()) else {
-            return self.rewrite(epochs);
-        };
-        let line = lines(std::slice::from_ref(last));
-        open.write_all(line.as_bytes()).map_err(|source| {
-            self.open = None;
-            Error::file(&self.path, file::remedied(source))
-        })
-    }
-
-    /// Makes sure that every epoch is in the file.
-    ///
-    /// # Errors
-    /// [`Error::File`].
-    pub fn end(&mut self, epochs: &[EpochReport]) -> Result<()> {
-        if self.open.is_some() { Ok(()) } else { self.rewrite(epochs) }
+        let Some((mut open, told)) = self.open.take() else { return self.rewrite(epochs) };
+        let added = open.write_all(lines(&epochs[told..]).as_bytes());
+        added.map_err(|source| Error::file(&self.path, file::remedied(source)))?;
+        self.open = Some((open, epochs.len()));
+        Ok(())
     }
 
     fn rewrite(&mut self, epochs: &[EpochReport]) -> Result<()> {
         file::write(&self.path, lines(epochs).as_bytes())?;
         let open = OpenOptions::new().append(true).open(&self.path);
-        self.open = Some(open.map_err(|source| Error::file(&self.path, file::remedied(source)))?);
+        let open = open.map_err(|source| Error::file(&self.path, file::remedied(source)))?;
+        self.open = Some((open, epochs.len()));
         Ok(())
     }
 }

@@ -51,7 +51,8 @@ impl Identity {
             }
             () => {
                 // Before the images, which another tier can take fewer of.
-                let (own, other) = (computed(&self.spec), computed(&wanted.spec));
+                let decay = decays(&self.spec) && decays(&wanted.spec);
+                let (own, other) = (computed(&self.spec, decay), computed(&wanted.spec, decay));
                 if let Some((key, from, to)) = first_change("", &own, &other) {
                     let why = if key == "train.epochs" { DECAYS } else { "" };
                     return Some(format!("spec: `{key}` is {from}, not {to}{why}"));
@@ -68,13 +69,17 @@ impl Identity {
 const DECAYS: &str = ", and by `train.rate.to` the rates of all epochs depend on it: only runs of \
                       constant or halved rates can be continued";
 
-/// The spec without what says when the run ends, where no epoch before that depends on it.
-fn computed(spec: &Value) -> Value {
+/// Whether the rates of a spec depend on the number of epochs.
+fn decays(spec: &Value) -> bool {
+    !spec["train"]["rate"]["to"].is_null()
+}
+
+/// The spec without what says when the run ends, unless the rates `decay` until then.
+fn computed(spec: &Value, decay: bool) -> Value {
     let mut spec = spec.clone();
-    let decays = !spec["train"]["rate"]["to"].is_null();
     if let Some(train) = spec.get_mut("train").and_then(Value::as_object_mut) {
         train.remove("stop_after");
-        if !decays {
+        if !decay {
             train.remove("epochs");
         }
     }

@@ -202,7 +202,7 @@ impl<'a, B: FloatBackend> Run<'a, B> {
         }
         let continued = progress.continued(spec.last_epoch());
         let text = spec_text(spec, &data.name, &backend.name(), seed, &continued)?;
-        let saving = Saving::start(options, data, &text, &progress, resumed)?;
+        let saving = Saving::start(options, data, text, &progress, resumed)?;
         let pending = Vec::with_capacity(READ_EVERY);
         let epoch_started = Instant::now();
         let run = Self {

@@ -24,36 +24,52 @@ const KEPT_EVERY: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(60);
 
 /// The files of a run; without a folder, nothing is written.
+///
+/// What another run left stays whole until the first checkpoint of this one, which replaces it.
 pub(crate) struct Saving<'a> {
     options: &'a Options,
+    /// The spec of the run, as it will lie in the folder.
+    spec: String,
+    /// None as long as the folder is not of this run.
     history: Option<History>,
     /// When a checkpoint was last written, or not to be written.
     tried: Instant,
-    /// Whether this process has tried to write one, or went on from one.
+    /// Whether no checkpoint was tried to be written yet, and the run did not go on from one.
     first: bool,
+    /// Whether the checkpoint in the folder is one of this run.
+    saved: bool,
 }
 
 impl<'a> Saving<'a> {
-    /// The files of a run that begins, or that goes on from the state in its folder; writes what it is
-    /// a run of.
+    /// The files of a run that begins, or that goes on from the state in its folder.
     pub fn start(
         options: &'a Options,
         data: &Dataset,
-        spec: &str,
+        spec: String,
         progress: &Progress,
         resumed: bool,
     ) -> Result<Self> {
-        let mut history = None;
-        if let Some(out) = &options.out {
-            out.write_spec(spec)?;
-            // The fit before the model that is useless without it.
-            if let Some(transform) = data.preparation() {
-                preprocess::keep(transform, out.path())?;
-            }
-            restore(&out.model(), &progress.model)?;
-            history = Some(History::start(out.path(), &progress.epochs)?);
+        let tried = Instant::now();
+        let mut saving = Self { options, spec, history: None, tried, first: !resumed, saved: resumed };
+        let Some(out) = &options.out else { return Ok(saving) };
+        // The fit before the model that is useless without it.
+        if let Some(transform) = data.preparation() {
+            preprocess::keep(transform, out.path())?;
         }
-        Ok(Self { options, history, tried: Instant::now(), first: !resumed })
+        if resumed {
+            saving.take_over(out, progress)?;
+        }
+        Ok(saving)
+    }
+
+    /// Makes the folder one of this run, unless it is, and writes the model.
+    fn take_over(&mut self, out: &Folder, progress: &Progress) -> Result<()> {
+        if self.history.is_none() {
+            out.clear(self.saved, &progress.model)?;
+            out.write_spec(&self.spec)?;
+            self.history = Some(History::start(out.path(), &progress.epochs)?);
+        }
+        restore(&out.model(), &progress.model)
     }
 
     /// Whether it is time for a checkpoint within an epoch.
@@ -79,12 +95,13 @@ impl<'a> Saving<'a> {
         (self.tried, self.first) = (Instant::now(), false);
         // In this order: a model without a checkpoint is that of a run that has ended.
         checkpoint::write(&out.checkpoint(), backend, identity, progress, net)?;
-        restore(&out.model(), &progress.model)?;
+        self.saved = true;
+        self.take_over(out, progress)?;
         self.tried = Instant::now();
         Ok(())
     }
 
-    /// Adds an epoch to the history.
+    /// Adds what is new to the history, once the folder has one of this run.
     pub fn epoch(&mut self, epochs: &[EpochReport]) -> Result<()> {
         self.history.as_mut().map_or(Ok(()), |history| history.add(epochs))
     }
@@ -92,8 +109,8 @@ impl<'a> Saving<'a> {
     /// Writes what a run leaves that has come to its end.
     pub fn end(&mut self, progress: &Progress) -> Result<()> {
         let Some(out) = &self.options.out else { return Ok(()) };
-        restore(&out.model(), &progress.model)?;
-        self.history.as_mut().map_or(Ok(()), |history| history.end(&progress.epochs))
+        self.take_over(out, progress)?;
+        self.epoch(&progress.epochs)
     }
 }
 
@@ -105,10 +122,7 @@ fn is_due(elapsed: Duration, first: bool, every: Duration) -> bool {
 /// Makes sure that a new run replaces no other, and that one without a model has none beside it.
 pub(crate) fn make_way(out: &Folder, options: &Options, freezes: bool) -> Result<bool> {
     let goes_on = out.goes_on(options.resume, options.force)?;
-    if options.force {
-        out.clear(freezes)?;
-    }
-    if !freezes && file::is_there(&out.model())? {
+    if !freezes && !options.force && file::is_there(&out.model())? {
         let why = "this is the model of another run, and a network with real weights or activations \
                    leaves none to replace it; remove it, or name another folder";
         return Err(Error::Checkpoint { path: out.model(), why: why.into() });

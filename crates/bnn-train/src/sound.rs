@@ -56,10 +56,13 @@ impl<'a> Facts<'a> {
     pub fn asked(&self, Progress { epochs, step, .. }: &Progress) -> Checked {
         let (done, last) = (epochs.len(), self.spec.last_epoch());
         ensure(done < last || done == last && *step == 0, || {
-            let steps = if *step == 0 { String::new() } else { format!(" and {step} steps") };
+            let at = match step {
+                0 => format!("epoch {done} is done"),
+                step => format!("step {step} of epoch {} is done", done + 1),
+            };
             format!(
-                "{done} epochs{steps} are done, and {last} epochs asked for: ask for more with --epochs, \
-                 or name another folder with --out"
+                "{at}, and epoch {last} is the last one asked for: ask for more with --epochs, or name \
+                 another folder with --out"
             )
         })
     }

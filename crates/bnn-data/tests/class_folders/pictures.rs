@@ -90,6 +90,15 @@ fn a_jpeg_ends_where_its_data_do() {
     }
 }
 
+/// Of its coefficients, times their quantizers, some are more than 32 bits hold; fuzzing has found the like.
+const FAR: &[u8] = include_bytes!("../pictures/far.jpg");
+
+#[test]
+fn a_jpeg_that_overflows_in_the_decoder_is_refused() {
+    let error = decoded(FAR).unwrap_err().to_string();
+    assert!(error.contains("its decoder panics") || !cfg!(debug_assertions), "{error}");
+}
+
 /// The same pixels as [`QUARTERS`], in ten scans.
 const PROGRESSIVE: &[u8] = include_bytes!("../pictures/progressive.jpg");
 

@@ -139,7 +139,7 @@ fn a_report_that_no_run_makes_is_refused() {
         epochs.extend(vec![epochs[0].clone(); 3]);
     });
     let error = end(folder.path(), &late).unwrap_err().to_string(); // whole, and not to be removed
-    assert!(error.contains("4 epochs and 3 steps are done, and 3 epochs asked for"), "{error}");
+    assert!(error.contains("step 3 of epoch 5 is done, and epoch 3 is the last one"), "{error}");
     assert!(
         error.ends_with("ask for more with --epochs, or name another folder with --out"),
         "{error}"

@@ -74,29 +74,62 @@ fn a_finished_run_is_replaced_by_force_alone() {
     }
 }
 
-#[test]
-fn force_leaves_nothing_of_the_run_before_that_would_pass_for_the_new_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut options = options(Some(folder.path()));
-    options.keep_checkpoint = true;
-    run(&Reference, &sign(), &bars(), 1, &options, &mut Hears::default()).unwrap();
-    options.force = true;
-    let mut first = InStep(folder.path(), vec![]);
-    run(&Reference, &sign(), &bars(), 2, &options, &mut first).unwrap();
-    assert_eq!(first.1, [HISTORY_FILE, MODEL_FILE, SPEC_FILE], "the old model, until there is one");
-}
+/// What lies in a folder in the first step and once the first epoch is told.
+struct Looks<'a>(&'a Path, Vec<Vec<(String, Vec<u8>)>>);
 
-/// What there is in the first step, where no epoch has been told.
-struct InStep<'a>(&'a Path, Vec<String>);
-
-impl Observer for InStep<'_> {
+impl Observer for Looks<'_> {
     fn step(&mut self, epoch: usize, step: usize, _: usize) -> bool {
         if (epoch, step) == (1, 1) {
-            self.1 = names(self.0);
-            assert_eq!(fs::read(self.0.join(HISTORY_FILE)).unwrap(), b"");
+            self.1.push(contents(self.0));
         }
         true
     }
+
+    fn epoch(&mut self, report: &EpochReport) {
+        if report.epoch == 1 {
+            self.1.push(contents(self.0));
+        }
+    }
+}
+
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| (fs::read(folder.join(&name)).unwrap(), name);
+    names(folder).into_iter().map(read).map(|(bytes, name)| (name, bytes)).collect()
+}
+
+#[test]
+fn the_run_before_is_whole_until_the_first_checkpoint_replaces_all_of_it() {
+    let real = float_spec(MLP, "real", "relu");
+    for (spec, after) in [
+        (sign(), vec![CHECKPOINT_FILE, HISTORY_FILE, MODEL_FILE, SPEC_FILE]),
+        (real, vec![CHECKPOINT_FILE, HISTORY_FILE, SPEC_FILE]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(Some(folder.path()));
+        options.keep_checkpoint = true;
+        run(&Reference, &sign(), &bars(), 1, &options, &mut Hears::default()).unwrap();
+        let before = contents(folder.path());
+        assert_eq!(before.len(), 5);
+        options.force = true;
+        let mut looks = Looks(folder.path(), vec![]);
+        run(&Reference, &spec, &bars(), 2, &options, &mut looks).unwrap();
+        let [first, told] = &looks.1[..] else { panic!("two looks") };
+        assert_eq!(*first, before, "as the run before left it");
+        assert_eq!(told.iter().map(|(name, _)| name).collect::<Vec<_>>(), after);
+        assert!(told.iter().all(|file| !before.contains(file)), "all is of the new run");
+    }
+}
+
+#[test]
+fn a_run_that_has_ended_without_a_model_is_not_started_anew_by_resuming_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spec, mut options) = (float_spec(MLP, "real", "relu"), options(Some(folder.path())));
+    train(&spec, &options);
+    let before = contents(folder.path());
+    options.resume = true;
+    let error = run(&Reference, &spec, &bars(), 1, &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("has ended and left no checkpoint"), "{error}");
+    assert_eq!(contents(folder.path()), before);
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_run_whose_rates_depend_on_its_length_is_not_continued() {
     assert!(error.contains(why) && error.contains("constant or halved"), "{error}");
     // Nor does a rate become another by being continued.
     let error = go(folder.path(), &with(CONSTANT, 3), true).unwrap_err().to_string();
-    assert!(error.contains("train."), "{error}");
+    assert!(error.contains("`train.rate"), "{error}");
 }
 
 #[test]
@@ -77,11 +77,11 @@ fn a_run_is_not_cut_short_by_going_on() {
     let folder = tempfile::tempdir().unwrap();
     go(folder.path(), &with(CONSTANT, 3), false).unwrap();
     let error = go(folder.path(), &with(CONSTANT, 2), true).unwrap_err().to_string();
-    assert!(error.contains("3 epochs are done, and 2 epochs asked for: ask for more"), "{error}");
+    assert!(error.contains("epoch 3 is done, and epoch 2 is the last one asked for: ask for more"), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let options = options(Some(folder.path()));
     let _ = run(&Reference, &with(CONSTANT, 3), &bars(), 1, &options, &mut StopAfter(13));
     drop(options);
     let error = go(folder.path(), &with(CONSTANT, 1), true).unwrap_err().to_string();
-    assert!(error.contains("1 epochs and 3 steps are done, and 1 epochs asked for"), "{error}");
+    assert!(error.contains("step 3 of epoch 2 is done, and epoch 1 is the last one"), "{error}");
 }

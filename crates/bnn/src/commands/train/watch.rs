@@ -25,6 +25,8 @@ pub struct Watch<'a> {
     epochs: usize,
     data: &'a Dataset,
     bar: ProgressBar,
+    /// Whether the run has begun, so that what its folder holds is its own.
+    begun: bool,
     /// When the first step of this process began, and how many there were before it.
     began: Option<(Instant, usize)>,
     stop: Arc<AtomicBool>,
@@ -41,14 +43,14 @@ impl<'a> Watch<'a> {
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
         let bar = output::bar("{msg} {wide_bar} {pos}/{len} steps; left: {eta}, run {prefix}")?;
-        let (began, unprinted, evaluation) = (None, None, None);
-        Ok(Self { json, epochs, data, bar, began, stop, unprinted, evaluation })
+        let (begun, began, unprinted, evaluation) = (false, None, None, None);
+        Ok(Self { json, epochs, data, bar, begun, began, stop, unprinted, evaluation })
     }
 
     /// The outcome of a run, or why there is none with how to go on.
     pub fn ends(&mut self, outcome: bnn_train::Result<Outcome>, out: &Path) -> Result<Outcome> {
         self.bar.finish_and_clear();
-        outcome.map_err(|error| hint(error, out, self.began.is_some(), self.unprinted.take()))
+        outcome.map_err(|error| hint(error, out, self.begun, self.unprinted.take()))
     }
 
     /// Tells what a run has come to.
@@ -88,6 +90,7 @@ impl Observer for Watch<'_> {
     }
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize) -> bool {
+        self.begun = true;
         let done = (epoch - 1) * steps + step;
         let (began, before) = *self.began.get_or_insert_with(|| (Instant::now(), done));
         self.bar.set_length(steps as u64);
@@ -99,6 +102,7 @@ impl Observer for Watch<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
+        self.begun = true;
         let print = || if self.json { output::json(&report.to_json()) } else { epoch_line(report) };
         if let Err(error) = self.bar.suspend(print) {
             self.unprinted.get_or_insert(error);
