@@ -50,7 +50,8 @@ impl<'a> Saving<'a> {
         resumed: bool,
     ) -> Result<Self> {
         let tried = Instant::now();
-        let mut saving = Self { options, spec, history: None, tried, first: !resumed, saved: resumed };
+        let mut saving =
+            Self { options, spec, history: None, tried, first: !resumed, saved: resumed };
         let Some(out) = &options.out else { return Ok(saving) };
         // The fit before the model that is useless without it.
         if let Some(transform) = data.preparation() {

@@ -77,7 +77,10 @@ fn a_run_is_not_cut_short_by_going_on() {
     let folder = tempfile::tempdir().unwrap();
     go(folder.path(), &with(CONSTANT, 3), false).unwrap();
     let error = go(folder.path(), &with(CONSTANT, 2), true).unwrap_err().to_string();
-    assert!(error.contains("epoch 3 is done, and epoch 2 is the last one asked for: ask for more"), "{error}");
+    assert!(
+        error.contains("epoch 3 is done, and epoch 2 is the last one asked for: ask for more"),
+        "{error}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let options = options(Some(folder.path()));
     let _ = run(&Reference, &with(CONSTANT, 3), &bars(), 1, &options, &mut StopAfter(13));
