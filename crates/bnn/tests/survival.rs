@@ -300,6 +300,17 @@ fn a_file_beyond_its_limit_leaves_the_old_checkpoint_whole() {
     }
 }
 
+/// Allocations that fail end a process without a word of what to do.
+#[test]
+fn a_run_that_the_limit_on_its_memory_would_end_is_refused() {
+    let desk = Desk::quick();
+    fs::write(desk.path("short.toml"), SPEC.replace("dense 128", "dense 8192")).unwrap();
+    let refused = by_shell("ulimit -v 1000000; exec \"$@\"", &desk.train("run"), desk.0.path());
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains(" GB of memory, ") && error.contains(" free: choose fewer"), "{error}");
+}
+
 /// A disk of so many kilobytes is mounted at the folder `disk`, for one command alone; what is left there
 /// when that has ended is copied to the folder `left`, which is put there first.
 const ON_A_SMALL_DISK: &str = r#"
