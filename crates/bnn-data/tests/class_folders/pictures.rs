@@ -90,7 +90,7 @@ fn a_jpeg_ends_where_its_data_do() {
     }
 }
 
-/// Of its coefficients, times their quantizers, some are more than 32 bits hold; fuzzing has found the like.
+/// Coefficients times their quantizers that do not fit 32 bits; fuzzing has found such a file.
 const FAR: &[u8] = include_bytes!("../pictures/far.jpg");
 
 #[test]

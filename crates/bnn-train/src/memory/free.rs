@@ -8,23 +8,18 @@ use std::path::Path;
 ///
 /// None where the system tells nothing.
 pub(super) fn bytes() -> Option<u64> {
-    let told = |path: &str| read_to_string(path).ok();
-    let machine = told("/proc/meminfo").as_deref().and_then(available);
-    let member = told("/proc/self/cgroup").unwrap_or_default();
+    let told = |path| read_to_string(path).unwrap_or_default();
+    let machine = kibibytes(&told("/proc/meminfo"), "MemAvailable:"); // without swapping
+    let member = told("/proc/self/cgroup");
     let groups = GROUPS.iter().filter_map(|groups| groups.free(Path::new(groups.mount), &member));
     let addresses = addresses(&told("/proc/self/limits"), &told("/proc/self/status"));
     groups.chain(machine).chain(addresses).min()
 }
 
-/// Bytes that can be taken without swapping, from the text of `/proc/meminfo`.
-fn available(meminfo: &str) -> Option<u64> {
-    kibibytes(meminfo, "MemAvailable:")
-}
-
 /// Bytes of addresses that a process may still take, from its limits and its status.
-fn addresses(limits: &Option<String>, status: &Option<String>) -> Option<u64> {
-    let limit = number(limits.as_ref()?, "Max address space")?;
-    Some(limit.saturating_sub(kibibytes(status.as_ref()?, "VmSize:")?))
+fn addresses(limits: &str, status: &str) -> Option<u64> {
+    let limit = number(limits, "Max address space")?;
+    Some(limit.saturating_sub(kibibytes(status, "VmSize:")?))
 }
 
 /// Where a version of control groups tells of memory; version 1 can be mounted beside version 2.
@@ -101,14 +96,13 @@ mod tests {
     #[test]
     fn the_machine_and_the_process_are_read() {
         let told = "MemTotal:       16 kB\nMemAvailable:    2048 kB\nSwapFree: 9 kB\n";
-        assert_eq!(available(told), Some(2 << 20));
-        assert_eq!(available("MemTotal: 1 kB\n"), None);
-        let status = Some("VmPeak:\t 9 kB\nVmSize:\t    2 kB\n".to_string());
-        let limits =
-            |soft| Some(format!("Max address space         {soft}   unlimited    bytes\n"));
-        assert_eq!(addresses(&limits("5000"), &status), Some(5000 - 2048));
-        assert_eq!(addresses(&limits("1000"), &status), Some(0));
-        assert_eq!(addresses(&limits("unlimited"), &status), None);
+        assert_eq!(kibibytes(told, "MemAvailable:"), Some(2 << 20));
+        assert_eq!(kibibytes("MemTotal: 1 kB\n", "MemAvailable:"), None);
+        let status = "VmPeak:\t 9 kB\nVmSize:\t    2 kB\n";
+        let limits = |soft| format!("Max address space         {soft}   unlimited    bytes\n");
+        assert_eq!(addresses(&limits("5000"), status), Some(5000 - 2048));
+        assert_eq!(addresses(&limits("1000"), status), Some(0));
+        assert_eq!(addresses(&limits("unlimited"), status), None);
         assert!(bytes().is_some() == cfg!(target_os = "linux"));
     }
 

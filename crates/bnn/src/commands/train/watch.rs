@@ -26,7 +26,7 @@ pub struct Watch<'a> {
     data: &'a Dataset,
     bar: ProgressBar,
     /// Whether the run has begun, so that what its folder holds is its own.
-    begun: bool,
+    under_way: bool,
     /// When the first step of this process began, and how many there were before it.
     began: Option<(Instant, usize)>,
     stop: Arc<AtomicBool>,
@@ -43,14 +43,14 @@ impl<'a> Watch<'a> {
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
         let bar = output::bar("{msg} {wide_bar} {pos}/{len} steps; left: {eta}, run {prefix}")?;
-        let (begun, began, unprinted, evaluation) = (false, None, None, None);
-        Ok(Self { json, epochs, data, bar, begun, began, stop, unprinted, evaluation })
+        let (under_way, began, unprinted, evaluation) = (false, None, None, None);
+        Ok(Self { json, epochs, data, bar, under_way, began, stop, unprinted, evaluation })
     }
 
     /// The outcome of a run, or why there is none with how to go on.
     pub fn ends(&mut self, outcome: bnn_train::Result<Outcome>, out: &Path) -> Result<Outcome> {
         self.bar.finish_and_clear();
-        outcome.map_err(|error| hint(error, out, self.begun, self.unprinted.take()))
+        outcome.map_err(|error| hint(error, out, self.under_way, self.unprinted.take()))
     }
 
     /// Tells what a run has come to.
@@ -90,7 +90,7 @@ impl Observer for Watch<'_> {
     }
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize) -> bool {
-        self.begun = true;
+        self.under_way = true;
         let done = (epoch - 1) * steps + step;
         let (began, before) = *self.began.get_or_insert_with(|| (Instant::now(), done));
         self.bar.set_length(steps as u64);
@@ -102,7 +102,7 @@ impl Observer for Watch<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        self.begun = true;
+        self.under_way = true;
         let print = || if self.json { output::json(&report.to_json()) } else { epoch_line(report) };
         if let Err(error) = self.bar.suspend(print) {
             self.unprinted.get_or_insert(error);
@@ -153,11 +153,11 @@ fn causes(error: &Error) -> String {
 
 /// Says how to go on after an interruption, and which report that could not be printed caused it; how
 /// to go on when a device failed behind a checkpoint; and what is whole where a file could not be
-/// written, once the run had `begun`.
+/// written, once the run had `under_way`.
 fn hint(
     error: Error,
     folder: &Path,
-    begun: bool,
+    under_way: bool,
     unprinted: Option<anyhow::Error>,
 ) -> anyhow::Error {
     let out = folder.display();
@@ -171,7 +171,7 @@ fn hint(
             "the backend failed; its last checkpoint is in {out}: go on from it with the same command \
              and --resume"
         ),
-        Error::File { path, .. } if begun && path.starts_with(folder) => unsaved(folder, path),
+        Error::File { path, .. } if under_way && path.starts_with(folder) => unsaved(folder, path),
         _ => return error.into(),
     };
     anyhow::Error::from(error).context(hint)
