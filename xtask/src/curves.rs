@@ -55,7 +55,8 @@ impl Scale {
     pub fn place(&self, epoch: f64, error: f64) -> [f64; 2] {
         let [left, right, top, bottom] = PLOT;
         let across = (epoch - 1.0) / (self.epochs - 1.0);
-        let up = (error.max(self.lowest) / self.lowest).ln() / (self.highest / self.lowest).ln();
+        let range = libm::log(self.highest / self.lowest);
+        let up = libm::log(error.max(self.lowest) / self.lowest) / range;
         [left + across * (right - left), bottom - up * (bottom - top)]
     }
 

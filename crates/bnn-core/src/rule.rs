@@ -87,7 +87,7 @@ impl Optimizer {
     ///
     /// Adam: `rate sqrt(1 - beta2^t) / (1 - beta1^t)`. Shift-based AdaMax: `AP2(rate / (1 - beta1^t))`.
     pub fn step_size(&self, rate: f64, step: u64) -> f32 {
-        let power = |beta: f64| beta.powf(step as f64);
+        let power = |beta| libm::pow(beta, step as f64);
         match *self {
             Self::Adam { beta1, beta2, .. } => {
                 (rate * (1.0 - power(beta2)).sqrt() / (1.0 - power(beta1))) as f32

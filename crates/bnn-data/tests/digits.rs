@@ -100,7 +100,7 @@ fn linear_error(data: &Dataset) -> f64 {
 fn surplus(mut scores: Array2<f32>, labels: &[u8]) -> Array2<f32> {
     for (mut row, &label) in scores.outer_iter_mut().zip(labels) {
         let largest = row.fold(f32::MIN, |a, &b| a.max(b));
-        row.mapv_inplace(|score| (score - largest).exp());
+        row.mapv_inplace(|score| libm::expf(score - largest));
         let sum = row.sum();
         row.mapv_inplace(|power| power / sum);
         row[usize::from(label)] -= 1.0;

@@ -23,8 +23,8 @@ impl Schedule {
     pub fn rate(&self, epoch: usize, epochs: usize) -> f64 {
         let done = epoch - 1;
         match (self.to, self.halve_every) {
-            (Some(to), _) => self.from * (to / self.from).powf(done as f64 / epochs as f64),
-            (None, Some(every)) => self.from * 0.5f64.powf((done / every) as f64),
+            (Some(to), _) => self.from * libm::pow(to / self.from, done as f64 / epochs as f64),
+            (None, Some(every)) => self.from * libm::exp2(-((done / every) as f64)),
             (None, None) => self.from,
         }
     }

@@ -49,7 +49,8 @@ fn times(heading: &str, timed: &Timed) -> Panel {
     let seconds = || timed.rows.iter().map(|row| row.seconds);
     let (shortest, longest) =
         (seconds().fold(f64::INFINITY, f64::min), seconds().fold(0.0, f64::max));
-    let length = |seconds: f64| (2.0 * seconds / shortest).ln() / (2.0 * longest / shortest).ln();
+    let length =
+        |seconds: f64| libm::log(2.0 * seconds / shortest) / libm::log(2.0 * longest / shortest);
     let figure = |row: &Row| {
         let scaled = if row.part.is_some() { ", scaled" } else { "" };
         format!("{}{scaled}", time(row.seconds))

@@ -91,8 +91,9 @@ impl Scale {
 
     fn place(&self, intensity: f64, rate: f64) -> [f64; 2] {
         let [left, right, top, bottom] = PLOT;
-        let share =
-            |value: f64, [least, most]: [f64; 2]| (value / least).ln() / (most / least).ln();
+        let share = |value: f64, [least, most]: [f64; 2]| {
+            libm::log(value / least) / libm::log(most / least)
+        };
         let (across, up) = (share(intensity, self.across), share(rate, self.up));
         [left + across * (right - left), bottom - up * (bottom - top)]
     }

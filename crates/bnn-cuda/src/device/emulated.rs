@@ -7,9 +7,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bnn_core::{Error, Result};
 use libloading::Library;
+use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::library::Source;
-use super::{Arch, Driver, Gemm, Graph, Kernel, Launch, Place, Rounding, Shape, Value};
+use super::{Arch, Buffer, Driver, Gemm, Graph, Kernel, Launch, Place, Rounding, Shape, Value};
 
 const EMULATION: &str = include_str!("../../kernels/emulation.hpp");
 
@@ -117,34 +118,24 @@ impl Driver for Emulated {
             let why = "only f32 is multiplied on the host";
             return Err(Error::unavailable(format!("{rounding:?} on the host"), why));
         }
-        let strides = |rows: usize, columns: usize, transposed: bool| {
-            if transposed { (1, rows as isize) } else { (columns as isize, 1) }
+        let reals = |buffer: &Buffer, count| {
+            // SAFETY: the buffer holds a matrix of so many reals.
+            unsafe { std::slice::from_raw_parts(buffer.address() as *const f32, count) }
         };
-        let ((a_row, a_column), (b_row, b_column)) =
-            (strides(m, k, a_transposed), strides(k, n, b_transposed));
-        // SAFETY: the buffers hold matrices of these shapes.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                c.address() as *mut f32,
-                1,
-                n as isize,
-                false,
-                a.address() as *const f32,
-                a_column,
-                a_row,
-                b.address() as *const f32,
-                b_column,
-                b_row,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+        // SAFETY: the same, and none of the other two.
+        let c = unsafe { std::slice::from_raw_parts_mut(c.address() as *mut f32, m * n) };
+        let (a, b) = (reals(a, m * k), reals(b, k * n));
+        let view = |reals, rows, columns, transposed| {
+            let shape = if transposed { (columns, rows) } else { (rows, columns) };
+            let view = ArrayView2::from_shape(shape, reals).expect("as many reals");
+            if transposed { view.reversed_axes() } else { view }
+        };
+        let (a, b) = (view(a, m, k, a_transposed), view(b, k, n, b_transposed));
+        let mut c = ArrayViewMut2::from_shape((m, n), c).expect("as many reals");
+        c.fill(0.0);
+        // Along k in order: a product's bytes are those of every machine.
+        for (a, mut c) in a.rows().into_iter().zip(c.rows_mut()) {
+            a.iter().zip(b.rows()).for_each(|(&a, b)| c.scaled_add(a, &b));
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ pub(crate) fn normalize(image: &mut [f32], width: usize, channels: usize) {
 /// The window along one axis: nine weights that add up to 1.
 fn taps() -> [f64; WINDOW] {
     let middle = (WINDOW / 2) as f64;
-    let gauss = |tap| (-(tap as f64 - middle).powi(2) / (2.0 * DEVIATION * DEVIATION)).exp();
+    let gauss = |tap| libm::exp(-(tap as f64 - middle).powi(2) / (2.0 * DEVIATION * DEVIATION));
     let taps: [f64; WINDOW] = std::array::from_fn(gauss);
     let sum: f64 = taps.iter().sum();
     taps.map(|tap| tap / sum)

@@ -45,7 +45,7 @@ fn epochs(spec: &Spec, data: &Dataset) -> Vec<Epoch> {
 }
 
 fn by_hand(net: &mut Net<Reference>, data: &Dataset, epoch: usize, time: &mut u64) -> Epoch {
-    let rate = 3e-3 * (3e-4f64 / 3e-3).powf((epoch - 1) as f64 / EPOCHS as f64);
+    let rate = 3e-3 * libm::pow(3e-4 / 3e-3, (epoch - 1) as f64 / EPOCHS as f64);
     let order = Order { seed: SEED, epoch: epoch as u64 }.permutation(100);
     let (mut sums, mut flips) = ([0.0; 2], vec![0; net.blocks.len()]);
     for chosen in order.chunks(BATCH) {
@@ -53,7 +53,7 @@ fn by_hand(net: &mut Net<Reference>, data: &Dataset, epoch: usize, time: &mut u6
         let pixels = data.train.rows(0..100).select(Axis(0), chosen);
         let labels: Vec<u8> = chosen.iter().map(|&image| data.train.labels[image]).collect();
         let batch = net.upload(&Reference, pixels.view(), &labels).unwrap();
-        let power = |beta: f64| beta.powf(*time as f64);
+        let power = |beta| libm::pow(beta, *time as f64);
         let step_size = (rate * (1.0 - power(0.999)).sqrt() / (1.0 - power(0.9))) as f32;
         let clock = Clock { step_size, key: Key::new(SEED, *time) };
         let before = signs(net);

@@ -1,0 +1,165 @@
+//! The bytes of trained networks: no change of the code moves them unseen.
+//!
+//! Every spec of the tier `smoke`, and the paper's Torch7 ConvNet, train for a few steps on images
+//! made of random numbers, on every kernel of this processor, with one thread and with two, and on the
+//! emulated GPU. The hashes of what they leave are in `hashes.toml`, by spec and backend. A hash
+//! belongs to a kernel: processors, caches and threads do not move it.
+//!
+//! A change that moves a line says why in `docs/decisions.md`. A new line is printed where it is
+//! missing.
+#![cfg(feature = "cpu")]
+#![allow(clippy::unwrap_used)] // in helpers too
+
+mod images;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use bnn::core::{FloatBackend, Frozen, Session};
+use bnn::train::spec::Chain;
+use bnn::train::{Folder, Options, Outcome, Spec, preprocess, run};
+use bnn_cpu::Cpu;
+use bnn_cuda::Cuda;
+use bnn_data::Dataset;
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+
+/// Hashes by spec and backend.
+type Hashes = BTreeMap<String, BTreeMap<String, String>>;
+
+const HASHES: &str = include_str!("hashes.toml");
+
+/// Threads whose number changes no byte.
+const THREADS: [usize; 2] = [1, 2];
+
+/// Steps of an epoch, and epochs.
+const STEPS: usize = 3;
+const EPOCHS: usize = 2;
+
+/// Digits of a hash that are kept.
+const DIGITS: usize = 16;
+
+#[test]
+fn small_networks_keep_their_bytes() {
+    let mut wrong = String::new();
+    for (name, spec) in specs("smoke") {
+        let spec = shortened(spec, 50, EPOCHS);
+        for (kernel, hash) in on_every_kernel(&spec, &prepared(&spec)) {
+            note(&name, &kernel, &hash, &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "lines of hashes.toml that are not so:\n{wrong}");
+}
+
+/// A GPU's kernels on the host are slow: a convolutional network and a dense one of the other form.
+#[test]
+fn networks_on_the_emulated_gpu_keep_their_bytes() {
+    let cuda = Cuda::emulated("plain").unwrap();
+    let mut wrong = String::new();
+    for (name, spec) in specs("smoke") {
+        if ["digits-conv", "mnist-mlp-torch"].contains(&name.as_str()) {
+            let spec = shortened(spec, 4, 1);
+            note(&name, "cuda-emulated", &hash(&cuda, &spec, &prepared(&spec)), &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "lines of hashes.toml that are not so:\n{wrong}");
+}
+
+/// Three steps, at the paper's width.
+#[test]
+fn the_torch_convnet_keeps_its_bytes() {
+    let (_, spec) =
+        specs("paper").into_iter().find(|(name, _)| name == "cifar-convnet-torch").unwrap();
+    let mut spec = shortened(spec, 4, 1);
+    spec.preprocess = Chain::default(); // as many images as pixels would be needed to whiten them
+    let mut wrong = String::new();
+    for (kernel, hash) in on_every_kernel(&spec, &prepared(&spec)) {
+        note("cifar-convnet-torch", &kernel, &hash, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "lines of hashes.toml that are not so:\n{wrong}");
+}
+
+/// The specs of a tier by their names.
+fn specs(tier: &str) -> Vec<(String, Spec)> {
+    let read = |experiment: &bnn_experiments::Experiment| {
+        let spec = Spec::parse(experiment.name, experiment.text).unwrap().tier(tier).unwrap();
+        Some((experiment.name.to_owned(), spec?))
+    };
+    bnn_experiments::ALL.iter().filter_map(read).collect()
+}
+
+/// The spec with a few steps of so many images.
+fn shortened(mut spec: Spec, batch: usize, epochs: usize) -> Spec {
+    let train = &mut spec.train;
+    (train.batch, train.epochs, train.stop_after) = (batch, epochs, None);
+    train.samples = Some(STEPS * batch);
+    spec
+}
+
+/// Images for a spec, preprocessed as it says.
+fn prepared(spec: &Spec) -> Dataset {
+    let data = images::like(&spec.data[0], STEPS * spec.train.batch, spec.train.batch);
+    let care = preprocess::Care { cache: None, threads: 1, watch: &|_| () };
+    preprocess::prepare(&spec.preprocess, data, &care).unwrap().data
+}
+
+/// The hashes of all kernels of this processor, which are the same with any number of threads.
+fn on_every_kernel(spec: &Spec, data: &Dataset) -> Vec<(String, String)> {
+    let usable = Cpu::kernels().into_iter().filter(|kernel| kernel.missing.is_none());
+    let hashes = usable.map(|kernel| {
+        let on = |count| Cpu::with_kernel(kernel.name).unwrap().with_threads(count).unwrap();
+        let [one, two] = THREADS.map(|count| hash(&on(count), spec, data));
+        assert_eq!(one, two, "{} on {}: with 1 and 2 threads", spec.name, kernel.name);
+        (format!("cpu/{}", kernel.name), one)
+    });
+    hashes.collect()
+}
+
+/// Hash of what a run leaves: model, checkpoint, and scores.
+fn hash<B: FloatBackend>(backend: &B, spec: &Spec, data: &Dataset) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let out = Some(Folder::open(folder.path()).unwrap());
+    let options = Options { out, keep_checkpoint: true, ..Options::default() };
+    let outcome = run(backend, spec, data, 1, &options, &mut ()).unwrap();
+    let checkpoint = std::fs::read(options.out.unwrap().checkpoint()).unwrap();
+    let model = outcome.model.as_deref().map_or(String::new(), tensors);
+    let whole = [tensors(&checkpoint), model, scores(backend, &outcome, data)];
+    digest(whole.concat().as_bytes())
+}
+
+/// The tensors of a file, whatever their names and order.
+fn tensors(file: &[u8]) -> String {
+    let file = SafeTensors::deserialize(file).unwrap();
+    let mut digests: Vec<_> = file.iter().map(|(_, tensor)| digest(tensor.data())).collect();
+    digests.sort();
+    digests.concat()
+}
+
+/// What was reported of every epoch, and the scores of the frozen network.
+fn scores<B: FloatBackend>(backend: &B, outcome: &Outcome, data: &Dataset) -> String {
+    let epochs =
+        outcome.epochs.iter().flat_map(|epoch| [epoch.train, epoch.validation, epoch.test]);
+    let mut text: String = epochs.map(|score| format!("{} {} ", score.loss, score.error)).collect();
+    if let Some(model) = &outcome.model {
+        let network = Frozen::from_bytes(model).unwrap();
+        let session = Session::of_codes(backend, &network).unwrap();
+        let scores = session.scores(data.test.rows(0..data.test.len())).unwrap();
+        scores.iter().for_each(|score| write!(text, "{} ", score.to_bits()).unwrap());
+    }
+    text
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()[..DIGITS].to_owned()
+}
+
+/// Adds a line to what is wrong, unless it is in the file of hashes.
+fn note(spec: &str, backend: &str, hash: &str, wrong: &mut String) {
+    let hashes: Hashes = toml::from_str(HASHES).unwrap();
+    let kept = hashes.get(spec).and_then(|lines| lines.get(backend));
+    if kept.is_none_or(|kept| kept != hash) {
+        let kept = kept.map_or("nothing", String::as_str);
+        writeln!(wrong, "[{spec}] \"{backend}\" = \"{hash}\" # not {kept}").unwrap();
+    }
+}
