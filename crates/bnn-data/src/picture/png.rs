@@ -16,6 +16,10 @@ pub(super) fn decode(bytes: &[u8], allow: &dyn Fn(Size) -> Refused<()>) -> Refus
     let info = reader.info();
     let size = Size { height: info.height as usize, width: info.width as usize };
     let palette = info.color_type == ColorType::Indexed;
+    if !info.palette.as_deref().unwrap_or_default().len().is_multiple_of(3) {
+        // The decoder would panic.
+        return Err("a damaged PNG image: a colour of its palette is not whole".into());
+    }
     allow(Orientation::of(info.exif_metadata.as_deref()).size(size))?;
     let room = reader.output_buffer_size().ok_or("an image too large to address")?;
     let mut samples = vec![0; room];

@@ -24,15 +24,22 @@ fn turned_jpeg(file: &[u8], orientation: u8) -> Vec<u8> {
     [&file[..2], b"\xff\xe1", &length, &block, &file[2..]].concat()
 }
 
+/// Where a PNG file's second chunk begins: behind the signature and a header.
+const SECOND: usize = 8 + 25;
+
+/// A chunk of a PNG file.
+fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let whole = [kind, body].concat();
+    let mut crc = Crc::new();
+    crc.update(&whole);
+    let length = (body.len() as u32).to_be_bytes();
+    [&length, &whole[..], &crc.sum().to_be_bytes()].concat()
+}
+
 /// A PNG file with an EXIF block before its pixels.
 fn turned_png(file: &[u8], orientation: u8) -> Vec<u8> {
-    let chunk = [b"eXIf", &exif(orientation)[..]].concat();
-    let mut crc = Crc::new();
-    crc.update(&chunk);
-    let length = (chunk.len() as u32 - 4).to_be_bytes();
-    let head = 8 + 25; // the signature, and a header
-    let sum = crc.sum().to_be_bytes();
-    [&file[..head], &length, &chunk, &sum, &file[head..]].concat()
+    let block = chunk(b"eXIf", &exif(orientation));
+    [&file[..SECOND], &block, &file[SECOND..]].concat()
 }
 
 /// The colours of the corners: above left and right, below left and right.
@@ -97,6 +104,15 @@ const FAR: &[u8] = include_bytes!("../pictures/far.jpg");
 fn a_jpeg_that_overflows_in_the_decoder_is_refused() {
     let error = decoded(FAR).unwrap_err().to_string();
     assert!(error.contains("its decoder panics") || !cfg!(debug_assertions), "{error}");
+}
+
+#[test]
+fn a_palette_that_ends_within_a_colour_is_refused() {
+    let file = png(ColorType::Indexed, BitDepth::One, &[0b0100_0000]);
+    let [two, more] = [6, 7].map(|bytes| chunk(b"PLTE", &[9; 7][..bytes]));
+    let damaged = [&file[..SECOND], &more, &file[SECOND + two.len()..]].concat();
+    let error = decoded(&damaged).unwrap_err().to_string();
+    assert!(error.contains("a colour of its palette is not whole"), "{error}");
 }
 
 /// The same pixels as [`QUARTERS`], in ten scans.
