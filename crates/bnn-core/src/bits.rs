@@ -189,5 +189,9 @@ mod tests {
         a.flip(1, 69);
         a.flip(0, 0);
         assert_eq!(a.hamming(&b), 2);
+        assert!(a.get(1, 69) && a.get(0, 0));
+        assert_eq!(a.hamming(&a.clone()), 0);
+        a.flip(1, 69);
+        assert_eq!(a.into_words(), [1, 0, 0, 0]);
     }
 }

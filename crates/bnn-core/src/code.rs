@@ -142,6 +142,10 @@ mod tests {
         let want = Array2::from_shape_fn((1, 256), |(_, u)| 2 * u as i32 - 255);
         assert_eq!(planes.integers().unwrap(), want);
         assert_eq!(planes.bound(), 255);
+        assert_eq!(
+            [HostCode::Bytes(bytes), HostCode::Planes(planes)].map(|code| code.bound()),
+            [255; 2]
+        );
     }
 
     #[test]

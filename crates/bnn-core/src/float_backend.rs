@@ -65,3 +65,19 @@ impl Activation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activations_have_their_values_and_gradients() {
+        let at = [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0];
+        let value = |activation: Activation| at.map(|x| activation.value(x));
+        assert_eq!(value(Activation::HardTanh), [-1.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.0]);
+        assert_eq!(value(Activation::Relu), [0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 2.0]);
+        let passes = |activation: Activation| at.map(|x| u8::from(activation.passes(x)));
+        assert_eq!(passes(Activation::HardTanh), [0, 1, 1, 1, 1, 1, 0]);
+        assert_eq!(passes(Activation::Relu), [0, 0, 0, 0, 1, 1, 1]);
+    }
+}
