@@ -123,7 +123,8 @@ fn pixels(bytes: &[u8], allow: &dyn Fn(Size) -> Refused<()>) -> Refused<(Picture
         }
     };
     decoder.set_options(options.jpeg_set_out_colorspace(space));
-    // Damaged coefficients overflow in the decoder, which panics in builds that check for overflow.
+    // Damaged files can make the decoder panic: sizes that contradict each other in every build,
+    // coefficients that overflow where overflow is checked.
     let samples = catch_unwind(AssertUnwindSafe(|| decoder.decode()))
         .map_err(|_| "a damaged JPEG image: its decoder panics")?
         .map_err(damaged)?;

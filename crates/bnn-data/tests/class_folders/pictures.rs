@@ -106,6 +106,15 @@ fn a_jpeg_that_overflows_in_the_decoder_is_refused() {
     assert!(error.contains("its decoder panics") || !cfg!(debug_assertions), "{error}");
 }
 
+/// Its decoder looks behind the end of a block, in every build.
+const BEYOND: &[u8] = include_bytes!("../pictures/beyond.jpg");
+
+#[test]
+fn a_jpeg_on_which_the_decoder_panics_is_refused() {
+    let error = decoded(BEYOND).unwrap_err().to_string();
+    assert!(error.contains("its decoder panics"), "{error}");
+}
+
 #[test]
 fn a_palette_that_ends_within_a_colour_is_refused() {
     let file = png(ColorType::Indexed, BitDepth::One, &[0b0100_0000]);
