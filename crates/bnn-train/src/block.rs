@@ -89,12 +89,21 @@ pub struct Saved<B: TrainBackend> {
     normed: Normed<B>,
 }
 
-/// What a layer's backward tells.
+/// What a layer's backward gives.
 pub struct Backward<B: TrainBackend> {
     /// Gradient by the layer's input, where asked for.
     pub input: Option<B::Real>,
-    /// The row of flips and clipped weights.
-    pub tally: B::Real,
+    /// Gradients by its parameters.
+    pub gradients: Gradients<B>,
+}
+
+/// Gradients by a layer's parameters.
+pub struct Gradients<B: TrainBackend> {
+    /// By the product: with the layer's input it makes the gradient by the weights, which a step forms
+    /// in the same pass over memory in which it moves them.
+    product: B::Real,
+    gamma: B::Real,
+    beta: B::Real,
 }
 
 impl<B: FloatBackend> Block<B> {
@@ -130,38 +139,54 @@ impl<B: FloatBackend> Block<B> {
         backend.norm_eval(&sums, gamma, beta, &self.running, &self.form.norm)
     }
 
-    /// Takes the gradient of the normalized sums back through the layer, and moves its parameters by
-    /// one step; the gradient by the input is formed with the weights before that step.
+    /// Takes the gradient of the normalized sums back through the layer, whose parameters stay.
     ///
     /// # Errors
     /// What the backend says.
     pub fn backward(
-        &mut self,
+        &self,
         backend: &B,
         dy: &B::Real,
         saved: &Saved<B>,
-        clock: &B::Real,
         to_input: bool,
     ) -> Result<Backward<B>> {
-        let Saved { input, sums, taps, normed } = saved;
-        let BlockForm { gather, norm, gain_rule, offset_rule, .. } = &self.form;
+        let BlockForm { gather, norm, pool, .. } = &self.form;
+        let Saved { sums, taps, normed, .. } = saved;
         let grad = backend.norm_grad(dy, sums, &self.gamma.value, normed, norm)?;
-        let dy = match (&self.form.pool, taps) {
+        let product = match (pool, taps) {
             (Some(Pool { grid, window }), Some(taps)) => {
                 backend.max_pool_grad(&grad.x, taps, *grid, *window)?
             }
             _ => grad.x,
         };
-        let by_input = || backend.product_grad_input(&dy, self.operand(), gather);
-        let dx = to_input.then(by_input).transpose()?;
-        let product = Gradient::Product { dy: &dy, a: input.operand(), gather };
-        let (rule, quant) = (&self.form.weight_rule, self.form.weight_quant.as_ref());
-        let updated = backend.update(&mut self.weights, product, rule, quant, clock)?;
+        let by_input = || backend.product_grad_input(&product, self.operand(), gather);
+        let input = to_input.then(by_input).transpose()?;
+        let gradients = Gradients { product, gamma: grad.gamma, beta: grad.beta };
+        Ok(Backward { input, gradients })
+    }
+
+    /// Moves the parameters by one step along the gradients of the batch that `saved` is of; gives the
+    /// row of flips and clipped weights.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn step(
+        &mut self,
+        backend: &B,
+        gradients: &Gradients<B>,
+        saved: &Saved<B>,
+        clock: &B::Real,
+    ) -> Result<B::Real> {
+        let Gradients { product: dy, gamma, beta } = gradients;
+        let BlockForm { gather, gain_rule, offset_rule, weight_rule, .. } = &self.form;
+        let product = Gradient::Product { dy, a: saved.input.operand(), gather };
+        let quant = self.form.weight_quant.as_ref();
+        let updated = backend.update(&mut self.weights, product, weight_rule, quant, clock)?;
         let code = || updated.code.expect("an update with a quantizer returns a code");
         self.code = quant.is_some().then(code);
-        backend.update(&mut self.gamma, Gradient::Ready(&grad.gamma), gain_rule, None, clock)?;
-        backend.update(&mut self.beta, Gradient::Ready(&grad.beta), offset_rule, None, clock)?;
-        Ok(Backward { input: dx, tally: updated.tally })
+        backend.update(&mut self.gamma, Gradient::Ready(gamma), gain_rule, None, clock)?;
+        backend.update(&mut self.beta, Gradient::Ready(beta), offset_rule, None, clock)?;
+        Ok(updated.tally)
     }
 
     /// Sums of integers where input and weights are codes, of reals elsewhere.

@@ -174,6 +174,7 @@ impl<B: FloatBackend> Net<B> {
         Ok(saved)
     }
 
+    /// Backward and step in one pass: no layer's gradients outlive its step.
     fn backward(
         &mut self,
         backend: &B,
@@ -188,8 +189,8 @@ impl<B: FloatBackend> Net<B> {
                 let (x, output) = (saved[index].normed(), saved[index + 1].input());
                 dy = activation.grad(backend, &dy, x, output)?;
             }
-            let back = block.backward(backend, &dy, &saved[index], clock, index > 0)?;
-            tallies.push(back.tally);
+            let back = block.backward(backend, &dy, &saved[index], index > 0)?;
+            tallies.push(block.step(backend, &back.gradients, &saved[index], clock)?);
             let Some(dx) = back.input else { break };
             dy = dx;
         }
