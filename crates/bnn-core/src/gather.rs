@@ -300,4 +300,13 @@ mod tests {
         let patches = Gather::Patches { grid, window: Window::square(2, 1, 0) };
         assert!(patches.out_rows(3).is_err());
     }
+
+    #[test]
+    fn products_beyond_any_memory_are_refused() {
+        let half = (1 << 40, 1 << 20);
+        assert_eq!(Gather::Rows.product_shape((half.0, 1), (half.1, 1)).unwrap(), half);
+        for more in [1 << 21, 1 << 22] {
+            assert!(Gather::Rows.product_shape((half.0, 1), (more, 1)).is_err());
+        }
+    }
 }

@@ -205,10 +205,33 @@ mod tests {
 
     #[test]
     fn unsound_quantizers_are_refused() {
-        assert!(Quant::ternary(f32::NAN).is_err());
+        for delta in [f32::NAN, 0.0, -1.0, f32::INFINITY] {
+            assert!(Quant::ternary(delta).is_err(), "{delta}");
+        }
         assert!(Quant::uniform(9).is_err());
         assert!(Quant { cuts: vec![0.0, 1.0], ..Quant::sign() }.check().is_err());
         assert!(Quant { cuts: vec![f32::NAN], ..Quant::sign() }.check().is_err());
         assert!(Quant { range: 0.0, ..Quant::sign() }.check().is_err());
+    }
+
+    #[test]
+    fn levels_have_planes_of_positive_weights_and_a_positive_scale() {
+        let check = |scale, weights| Levels { scale, form: Form::Steps(weights) }.check();
+        assert!(check(1.0, vec![3; 255]).is_ok());
+        assert_eq!(Levels { scale: 1.0, form: Form::Steps(vec![3; 5]) }.bound(), 15);
+        for weights in [vec![], vec![1, 0], vec![1, -1], vec![1; 256]] {
+            assert!(check(1.0, weights.clone()).is_err(), "{weights:?}");
+        }
+        for scale in [0.0, -1.0, f32::INFINITY, f32::NAN] {
+            assert!(check(scale, vec![1]).is_err(), "{scale}");
+        }
+    }
+
+    #[test]
+    fn a_sign_has_one_threshold_at_zero_and_one_plane() {
+        assert!(Quant::sign().is_sign());
+        assert!(!Quant { cuts: vec![0.5], ..Quant::sign() }.is_sign());
+        let levels = Levels { scale: 2.0, ..Levels::sign() };
+        assert!(!Quant { levels, ..Quant::sign() }.is_sign());
     }
 }

@@ -170,4 +170,19 @@ mod tests {
         }
         assert_eq!(v, 0.5 + 2f32.powi(-27));
     }
+
+    /// A gradient as small as the constant that keeps the divisor from 0.
+    #[test]
+    fn tiny_gradients_are_divided_by_themselves_and_the_constant() {
+        let eps = 2f32.powi(-27);
+        let published = Rule { optimizer: Optimizer::shift_adamax(), scale: 1.0, clip: false };
+        let paper = Rule { optimizer: Optimizer::shift_adamax_paper(), ..published };
+        for (rule, first, kept) in [(published, 0.1f64, 2.0 * eps), (paper, 0.125, eps)] {
+            let (mut m, mut v) = (0.0, 0.0);
+            let moved = rule.step(0.0, eps, &mut m, &mut v, 1.0);
+            let want = -(first as f32) / 2.0;
+            assert!((moved - want).abs() < 1e-6, "{moved}, not {want}");
+            assert_eq!(v, kept);
+        }
+    }
 }
