@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_fails_is_named() {
-        let error = check(&mut Command::new("no-such-python"), "get it").unwrap_err().to_string();
-        assert!(error.starts_with("no-such-python is missing: get it"), "{error}");
+        let error = check(&mut Command::new("/no-such-python"), "get it").unwrap_err().to_string();
+        assert!(error.starts_with("/no-such-python is missing: get it"), "{error}");
         let mut child = Command::new(std::env::current_exe().unwrap());
         let error = check(child.arg("--no-such-option").stdout(Stdio::null()), "").unwrap_err();
         assert!(error.to_string().contains("no-such-option"), "{error}");
