@@ -242,7 +242,7 @@ mod tests {
     fn a_child_that_is_stopped_saves_its_state() {
         let folder = tempfile::tempdir().unwrap();
         let saved = folder.path().join("saved");
-        let save = format!("trap 'sleep 0.2; touch '{}'; exit 4' TERM", saved.display());
+        let save = format!("trap 'sleep 0.2; touch \"{}\"; exit 4' TERM", saved.display());
         let script = format!("{save}; {EPOCH}; while true; do sleep 0.02; done");
         let stop = AtomicBool::new(false);
         let stop_now = &mut |_: &Event| stop.store(true, Ordering::Relaxed);
